@@ -1,0 +1,269 @@
+//! # Conversation
+//! Purpose: folds what webhooks say into people, identities, conversations, messages, statuses and windows, together with the
+//! events and jobs that follow. `fold(snapshot, updates) -> changes`: the same updates again give no changes.
+//! May touch: the values passed in.
+//! Must not touch: the store, the clock, chance.
+//! Failure story: none; whoever applies the changes does so in one transaction with marking the updates as read.
+
+mod messages;
+mod notices;
+mod state;
+mod statuses;
+
+use crate::Millis;
+use crate::event::NewEvent;
+use crate::identity::{Identity, IdentityKind, IdentityLink, Party};
+use crate::ids::{IdSource, MessageId, NumberId, Wamid};
+use crate::inbound::{InboundMessage, Update, UpdateKind};
+use crate::job::{Class, NewJob};
+use crate::message::{Conversation, MessageHead, NewIdentity, NewMessage, Person, StoredReaction};
+use crate::status::Status;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+pub use state::send_lane;
+
+/// An update and where in the journal it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Located {
+    /// Journal segment.
+    pub segment: i64,
+    /// Entry within the segment.
+    pub entry: i64,
+    /// What it says.
+    pub update: Update,
+}
+
+/// What must be loaded before a fold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Keys {
+    /// Identifiers named.
+    pub identities: BTreeSet<Identity>,
+    /// Messages named by Meta's id.
+    pub wamids: BTreeSet<(NumberId, Wamid)>,
+    /// Messages named by our id.
+    pub messages: BTreeSet<MessageId>,
+}
+
+/// What is stored about the [`Keys`].
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// Whose the identifiers are.
+    pub identities: Vec<IdentityLink>,
+    /// These people, and the people of the messages.
+    pub people: Vec<Person>,
+    /// All conversations of these people.
+    pub conversations: Vec<Conversation>,
+    /// The messages named.
+    pub messages: Vec<MessageHead>,
+    /// What came for the messages named before they were known.
+    pub orphans: Vec<Orphan>,
+}
+
+/// News of a message that is not known (yet).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Orphan {
+    /// Our number.
+    pub number: NumberId,
+    /// The message it is about.
+    pub wamid: Wamid,
+    /// What it says.
+    pub news: News,
+    /// When, by Meta's clock.
+    pub at: Millis,
+}
+
+/// What an [`Orphan`] says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "news", rename_all = "snake_case")]
+pub enum News {
+    /// A status.
+    Status {
+        /// The rung.
+        status: Status,
+        /// Code and title when it failed.
+        error: Option<(String, String)>,
+    },
+    /// A new version.
+    Edit {
+        /// One line to read.
+        text: Option<String>,
+        /// As it came, JSON.
+        content: String,
+    },
+    /// It was taken back.
+    Withdrawn,
+}
+
+impl News {
+    /// Distinguishes news of one message: two of the same kind are the same news.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Status { status, .. } => status.as_str(),
+            Self::Edit { .. } => "edit",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
+}
+
+/// A message's text was changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TextChange {
+    /// The message.
+    pub message: MessageId,
+    /// One line to read.
+    pub text: Option<String>,
+    /// As it came, JSON.
+    pub content: String,
+}
+
+/// Everything a fold causes. Applied in one transaction.
+#[derive(Debug, Clone, Default)]
+pub struct Changes {
+    /// New people.
+    pub new_people: Vec<Person>,
+    /// People whose row changed.
+    pub changed_people: Vec<Person>,
+    /// New identifiers.
+    pub identities: Vec<NewIdentity>,
+    /// Identifiers that belong to nobody from now on.
+    pub ended_identities: Vec<Identity>,
+    /// New conversations.
+    pub new_conversations: Vec<Conversation>,
+    /// Conversations whose row changed.
+    pub changed_conversations: Vec<Conversation>,
+    /// New messages.
+    pub new_messages: Vec<NewMessage>,
+    /// Messages whose phase, stamps, wamid, error or marks changed.
+    pub changed_messages: Vec<MessageHead>,
+    /// Messages whose text changed.
+    pub text_changes: Vec<TextChange>,
+    /// Prices reported: message and JSON.
+    pub pricing: Vec<(MessageId, String)>,
+    /// Reactions, newest first wins by time.
+    pub reactions: Vec<StoredReaction>,
+    /// News for messages not known.
+    pub new_orphans: Vec<Orphan>,
+    /// Messages whose orphans were taken in.
+    pub adopted: Vec<(NumberId, Wamid)>,
+    /// Messages that turned out to be accepted: their dead letters are void and their lanes may go on.
+    pub settled: Vec<MessageHead>,
+    /// What happened.
+    pub events: Vec<NewEvent>,
+    /// What happens later.
+    pub jobs: Vec<NewJob>,
+}
+
+/// What the fold may ask.
+pub struct Context<'a> {
+    /// Our clock, once for the whole fold.
+    pub now: Millis,
+    /// New identifiers.
+    pub ids: &'a dyn IdSource,
+    /// The portfolio of an account or number, in whose scope user ids are unique; and whether the number is configured.
+    pub directory: &'a dyn Directory,
+}
+
+/// What the configuration knows about numbers.
+pub trait Directory: Send + Sync {
+    /// The business portfolio of a WhatsApp account; its own id when not configured.
+    fn portfolio(&self, waba_id: &str) -> String;
+    /// True when the number is configured.
+    fn knows(&self, number: &NumberId) -> bool;
+}
+
+/// Tells what must be loaded for these updates.
+#[must_use]
+pub fn keys_of(updates: &[Located], directory: &dyn Directory) -> Keys {
+    let mut keys = Keys::default();
+    for located in updates {
+        let update = &located.update;
+        let portfolio = directory.portfolio(&update.waba_id);
+        match &update.kind {
+            UpdateKind::Message(m) | UpdateKind::Echo(m) | UpdateKind::History(m) => {
+                keys.add_party(&m.party, &portfolio);
+                if let Some(system) = &m.system {
+                    let user = |v: &Option<String>| v.as_ref().map(|v| user_identity(&portfolio, v));
+                    keys.identities.extend(user(&system.user_id));
+                    keys.identities.extend(user(&system.previous_user_id));
+                    if let Some(wa_id) = &system.wa_id {
+                        keys.add_number(wa_id);
+                    }
+                }
+                if let Some(phone) = &m.shared_phone {
+                    keys.add_number(phone);
+                }
+                if let Some(number) = &update.number {
+                    keys.add_message(number, m);
+                }
+            }
+            UpdateKind::Status(s) => {
+                keys.add_party(&s.recipient, &portfolio);
+                keys.messages.extend(s.opaque.as_ref().and_then(|o| o.parse::<MessageId>().ok()));
+                keys.wamids.extend(update.number.clone().map(|n| (n, s.wamid.clone())));
+            }
+            UpdateKind::Preference(p) => keys.add_party(&p.party, &portfolio),
+            UpdateKind::Account(_) | UpdateKind::Unknown(_) => {}
+        }
+    }
+    keys
+}
+
+impl Keys {
+    fn add_party(&mut self, party: &Party, portfolio: &str) {
+        self.identities.extend(party.identities(portfolio));
+        if let Some(wa_id) = &party.wa_id {
+            self.add_number(wa_id);
+        }
+    }
+
+    fn add_number(&mut self, digits: &str) {
+        for kind in [IdentityKind::WaId, IdentityKind::Phone] {
+            self.identities.insert(Identity { kind, scope: String::new(), value: digits.to_owned() });
+        }
+    }
+
+    fn add_message(&mut self, number: &NumberId, m: &InboundMessage) {
+        let targets = [Some(&m.wamid), m.edit.as_ref().map(|e| &e.target), m.revoke.as_ref()];
+        self.wamids.extend(targets.into_iter().flatten().map(|w| (number.clone(), w.clone())));
+    }
+}
+
+fn user_identity(portfolio: &str, value: &str) -> Identity {
+    Identity { kind: IdentityKind::UserId, scope: portfolio.to_owned(), value: value.to_owned() }
+}
+
+/// Folds the updates, in order, over what is stored.
+#[must_use]
+pub fn fold(snapshot: Snapshot, updates: &[Located], context: &Context<'_>) -> Changes {
+    let mut state = state::State::new(snapshot, context);
+    for located in updates {
+        let update = &located.update;
+        match (&update.kind, &update.number) {
+            (UpdateKind::Message(m), Some(number)) => state.message(update, number, m, messages::Source::Customer),
+            (UpdateKind::Echo(m), Some(number)) => state.message(update, number, m, messages::Source::Phone),
+            (UpdateKind::History(m), Some(number)) => state.message(update, number, m, messages::Source::History),
+            (UpdateKind::Status(s), Some(number)) => state.status(update, number, s),
+            (UpdateKind::Preference(p), _) => state.preference(update, p),
+            (UpdateKind::Account(notice), _) => state.account(located, notice),
+            (UpdateKind::Unknown(unknown), _) => state.unrecognised(located, &unknown.reason, &unknown.raw),
+            (UpdateKind::Message(m) | UpdateKind::Echo(m) | UpdateKind::History(m), None) => {
+                state.unrecognised(located, "the update names no phone_number_id", &m.raw);
+            }
+            (UpdateKind::Status(s), None) => {
+                state.unrecognised(located, "the update names no phone_number_id", &s.raw);
+            }
+        }
+    }
+    state.into_changes()
+}
+
+/// The class of what goes out when nobody says otherwise.
+#[must_use]
+pub const fn class_of_origin(is_template: bool) -> Class {
+    if is_template { Class::Transactional } else { Class::Reply }
+}
+
+#[cfg(test)]
+mod tests;

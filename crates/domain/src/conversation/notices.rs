@@ -1,0 +1,51 @@
+//! Folding what is about people's wishes and about the account, and keeping what isn't understood.
+
+use super::Located;
+use super::state::{State, said};
+use crate::event::EventKind;
+use crate::inbound::{AccountNotice, Preference, Update};
+use serde_json::json;
+
+impl State<'_> {
+    pub(super) fn preference(&mut self, update: &Update, p: &Preference) {
+        let Some(person) = self.resolve(update, &p.party, p.at) else {
+            let dedup = said(&["preference", &update.waba_id, &p.raw]);
+            let data =
+                json!({ "reason": "the preference names nobody", "field": update.field, "raw": p.raw }).to_string();
+            self.event(EventKind::Unrecognised, None, None, None, update.number.clone(), Some(dedup), data);
+            return;
+        };
+        let stopped = match p.value.as_str() {
+            "stop" => Some(true),
+            "resume" | "signup" => Some(false),
+            _ => None,
+        };
+        if p.category == "marketing_messages"
+            && let Some(stopped) = stopped
+        {
+            self.stop_marketing(person, stopped, p.at);
+        }
+        let dedup = said(&["preference", &person.to_string(), &p.category, &p.value, &p.at.to_string()]);
+        let data = json!({ "category": p.category, "value": p.value, "at": p.at }).to_string();
+        self.event(EventKind::PreferenceChanged, Some(person), None, None, update.number.clone(), Some(dedup), data);
+    }
+
+    pub(super) fn account(&mut self, located: &Located, notice: &AccountNotice) {
+        let update = &located.update;
+        let at = update.at.map(|at| at.to_string()).unwrap_or_default();
+        let dedup = said(&["account", &update.waba_id, &update.field, &at, &notice.raw]);
+        let data = json!({ "waba_id": update.waba_id, "field": update.field, "event": notice.event, "at": update.at,
+            "journal": format!("{}.{}", located.segment, located.entry), "raw": notice.raw });
+        let number = update.number.clone();
+        self.event(EventKind::AccountNotice, None, None, None, number, Some(dedup), data.to_string());
+    }
+
+    pub(super) fn unrecognised(&mut self, located: &Located, reason: &str, raw: &str) {
+        let update = &located.update;
+        let dedup = said(&["unrecognised", &update.waba_id, &update.field, raw]);
+        let data = json!({ "waba_id": update.waba_id, "field": update.field, "reason": reason,
+            "journal": format!("{}.{}", located.segment, located.entry), "raw": raw });
+        let number = update.number.clone();
+        self.event(EventKind::Unrecognised, None, None, None, number, Some(dedup), data.to_string());
+    }
+}

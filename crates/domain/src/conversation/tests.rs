@@ -1,0 +1,1 @@
+//! The fold, over a small model of the store.

@@ -1,0 +1,179 @@
+//! Identity is a set: phone numbers, WhatsApp ids, business-scoped user ids, usernames, CRM ids. Nothing is keyed by phone.
+//! Facts: whatsapp-api sections 3.2 to 3.4.
+
+use crate::ids::PersonId;
+use serde::{Deserialize, Serialize};
+
+/// Kind of an identifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IdentityKind {
+    /// Telephone number in E.164 without `+`.
+    Phone,
+    /// WhatsApp id: digits, often but not always the phone number.
+    WaId,
+    /// Business-scoped user id, unique within one business portfolio.
+    UserId,
+    /// Parent business-scoped user id, across linked portfolios.
+    ParentUserId,
+    /// Id of a CRM record; the scope is the connection.
+    Crm,
+}
+
+impl IdentityKind {
+    /// The stored text.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Phone => "phone",
+            Self::WaId => "wa_id",
+            Self::UserId => "user_id",
+            Self::ParentUserId => "parent_user_id",
+            Self::Crm => "crm",
+        }
+    }
+
+    /// Reads the stored text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Phone, Self::WaId, Self::UserId, Self::ParentUserId, Self::Crm].into_iter().find(|k| k.as_str() == text)
+    }
+}
+
+/// One identifier: kind, the scope in which it is unique (empty, portfolio or CRM connection), value.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Identity {
+    /// What it is.
+    pub kind: IdentityKind,
+    /// Portfolio for user ids, connection for CRM ids, empty for phones and WhatsApp ids.
+    pub scope: String,
+    /// Compared as it stands, case-sensitive.
+    pub value: String,
+}
+
+/// An identifier and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentityLink {
+    /// The identifier.
+    pub identity: Identity,
+    /// The person.
+    pub person: PersonId,
+}
+
+/// What a webhook says about who someone is. Every part can be missing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Party {
+    /// Digits only.
+    pub wa_id: Option<String>,
+    /// Business-scoped user id.
+    pub user_id: Option<String>,
+    /// Parent business-scoped user id.
+    pub parent_user_id: Option<String>,
+    /// Display data, changes, never a key.
+    pub username: Option<String>,
+    /// Profile name as the person wrote it.
+    pub name: Option<String>,
+}
+
+impl Party {
+    /// True when nothing identifies the person.
+    #[must_use]
+    pub fn is_anonymous(&self) -> bool {
+        self.wa_id.is_none() && self.user_id.is_none() && self.parent_user_id.is_none()
+    }
+
+    /// The identifiers, strongest first: user id, WhatsApp id, parent user id.
+    #[must_use]
+    pub fn identities(&self, portfolio: &str) -> Vec<Identity> {
+        let scoped = |kind, value: &String| Identity { kind, scope: portfolio.to_owned(), value: value.clone() };
+        let mut found = Vec::with_capacity(3);
+        found.extend(self.user_id.as_ref().map(|v| scoped(IdentityKind::UserId, v)));
+        found.extend(self.wa_id.as_ref().map(|v| Identity {
+            kind: IdentityKind::WaId,
+            scope: String::new(),
+            value: v.clone(),
+        }));
+        found.extend(self.parent_user_id.as_ref().map(|v| scoped(IdentityKind::ParentUserId, v)));
+        found
+    }
+}
+
+/// What an identifier string of Meta's looks like. Anything else is kept raw and reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdShape {
+    /// `^[0-9]{5,15}$`: a phone number or WhatsApp id.
+    Digits,
+    /// `^[A-Z]{2}\.[A-Za-z0-9]{1,128}$`.
+    UserId,
+    /// `^[A-Z]{2}\.ENT\.[A-Za-z0-9]{1,128}$`.
+    ParentUserId,
+    /// None of these.
+    Other,
+}
+
+/// Tells what kind of identifier `text` is, by its shape alone.
+#[must_use]
+pub fn shape_of(text: &str) -> IdShape {
+    let alphanumeric = |s: &str| (1..=128).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_alphanumeric());
+    if (5..=15).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit()) {
+        return IdShape::Digits;
+    }
+    let Some((country, rest)) = text.split_once('.') else { return IdShape::Other };
+    if country.len() != 2 || !country.bytes().all(|b| b.is_ascii_uppercase()) {
+        return IdShape::Other;
+    }
+    match rest.strip_prefix("ENT.") {
+        Some(parent) if alphanumeric(parent) => IdShape::ParentUserId,
+        None if alphanumeric(rest) => IdShape::UserId,
+        _ => IdShape::Other,
+    }
+}
+
+/// Reads a phone number as people write it (`+55 (11) 98765-4321`) into digits. `None` when there is no country code
+/// (`+` missing and not already bare international digits of plausible length) or anything but digits and separators.
+#[must_use]
+pub fn phone_digits(text: &str) -> Option<String> {
+    let text = text.trim();
+    let rest = text.strip_prefix('+').unwrap_or(text);
+    let mut digits = String::with_capacity(rest.len());
+    for c in rest.chars() {
+        match c {
+            '0'..='9' => digits.push(c),
+            ' ' | '-' | '(' | ')' | '.' | '\u{a0}' => {}
+            _ => return None,
+        }
+    }
+    ((7..=15).contains(&digits.len()) && !digits.starts_with('0')).then_some(digits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn shapes() {
+        assert_eq!(shape_of("16505551234"), IdShape::Digits);
+        assert_eq!(shape_of("US.13491208655302741918"), IdShape::UserId);
+        assert_eq!(shape_of("US.ENT.11815799212886844830"), IdShape::ParentUserId);
+        for odd in ["", "@sheena", "us.1", "US.", "US.ENT.", "1234", "US.a b", "+16505551234"] {
+            assert_eq!(shape_of(odd), IdShape::Other, "{odd}");
+        }
+    }
+
+    #[test]
+    fn phones() {
+        assert_eq!(phone_digits("+55 (11) 98765-4321").as_deref(), Some("5511987654321"));
+        assert_eq!(phone_digits("16505551234").as_deref(), Some("16505551234"));
+        for odd in ["", "0912345678", "+1", "US.134", "12345678901234567", "+55 11 abc"] {
+            assert_eq!(phone_digits(odd), None, "{odd}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(text in ".{0,200}") {
+            let _ = (shape_of(&text), phone_digits(&text));
+        }
+    }
+}

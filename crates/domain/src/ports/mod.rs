@@ -1,0 +1,6 @@
+//! Ports: what the engine needs from the world, as traits. Adapters live in store, whatsapp, crm and ponte.
+
+pub mod channel;
+pub mod crm;
+pub mod store;
+pub mod world;

@@ -1,0 +1,594 @@
+//! The store port: everything durable, each verb one transaction. Business rules are passed in as functions of values or as
+//! decided outcomes; the store never decides.
+
+use crate::Millis;
+use crate::conversation::{Changes, Keys, Snapshot};
+use crate::crm::{ContactWrite, MessageWrite};
+use crate::error::{CallError, StoreError};
+use crate::event::{Event, EventCursor, NewEvent};
+use crate::identity::Identity;
+use crate::ids::{ConnectionId, ConversationId, DeadLetterId, MessageId, NumberId, PersonId, WorkspaceId};
+use crate::job::{ClaimedLane, Class, DeadLetter, Job, JobEnd, JobKind, Lane, NewJob};
+use crate::message::{Conversation, MessageHead, NewIdentity, NewMessage, Person, Phase};
+use crate::ports::channel::Address;
+use crate::rate::Limit;
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde::Serialize;
+use std::sync::Arc;
+
+/// One webhook body as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalEntry {
+    /// When it was received, our clock.
+    pub received_at: Millis,
+    /// Raw bytes.
+    pub body: Bytes,
+}
+
+/// Entries that were committed together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    /// Place in the journal; grows.
+    pub seq: i64,
+    /// In order of arrival.
+    pub entries: Vec<JournalEntry>,
+}
+
+/// A job that only one node does at a time, held for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// What is held.
+    pub name: String,
+    /// Fencing number.
+    pub fence: i64,
+    /// Until when, our clock.
+    pub until: Millis,
+}
+
+/// A pure fold: what is stored in, what changes out. May be called again when the database asks for a repetition.
+pub type FoldFn = Arc<dyn Fn(Snapshot) -> Changes + Send + Sync>;
+
+/// A pure decision of the gate over what is stored. May be called again when the database asks for a repetition.
+pub type AdmitFn = Arc<dyn Fn(Vec<AdmitView>) -> Vec<Admission> + Send + Sync>;
+
+/// What the gate needs to look up for one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdmitKey {
+    /// The number it goes from.
+    pub number: NumberId,
+    /// Identifiers of the recipient, strongest first; any of them finds the person.
+    pub identities: Vec<Identity>,
+    /// The recipient, when named by our id.
+    pub person: Option<PersonId>,
+    /// Key under which the caller may ask again.
+    pub idempotency_key: Option<String>,
+}
+
+/// What is stored about one request of the gate.
+#[derive(Debug, Clone, Default)]
+pub struct AdmitView {
+    /// The recipient, when known.
+    pub person: Option<Person>,
+    /// Their identifiers.
+    pub identities: Vec<Identity>,
+    /// Their conversation with the number.
+    pub conversation: Option<Conversation>,
+    /// The message that was let in under the same key before, and the hash of what was asked then.
+    pub earlier: Option<(MessageHead, Option<String>)>,
+    /// WhatsApp restricted the number until then.
+    pub number_blocked_until: Option<Millis>,
+}
+
+/// What the gate decided for one request.
+#[derive(Debug, Clone, Default)]
+pub struct Admission {
+    /// A recipient seen for the first time.
+    pub new_person: Option<Person>,
+    /// Their identifiers.
+    pub identities: Vec<NewIdentity>,
+    /// A conversation that begins.
+    pub new_conversation: Option<Conversation>,
+    /// The message, let in or refused.
+    pub message: Option<NewMessage>,
+    /// The job that sends it.
+    pub job: Option<NewJob>,
+    /// What happened.
+    pub events: Vec<NewEvent>,
+    /// Handed back to the caller once all is committed.
+    pub answer: Option<Answer>,
+}
+
+/// The gate's answer to its caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// Let in (or was before, under the same key).
+    Queued {
+        /// The message.
+        message: MessageId,
+        /// The recipient.
+        person: PersonId,
+        /// The conversation.
+        conversation: ConversationId,
+        /// True when the same request was let in before: nothing was added.
+        again: bool,
+    },
+    /// A receipt was filed; it has no message of its own.
+    Filed,
+    /// Refused by a rule; the refusal is recorded under this id when the recipient is known.
+    Refused {
+        /// The rule.
+        rule: crate::error::PublicCode,
+        /// The record of the refusal.
+        message: Option<MessageId>,
+        /// More, in English.
+        detail: Option<String>,
+    },
+}
+
+/// The limits of a number, as data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SendLimits {
+    /// Messages a second of the number.
+    pub number: Limit,
+    /// Messages of the workspace's plan (300 or 1,500 a minute), when there is one.
+    pub plan: Option<Limit>,
+    /// Messages to one person.
+    pub pair: Limit,
+    /// The portfolio that counts people.
+    pub portfolio: String,
+    /// People outside the window in any 24 hours; `None`: unlimited.
+    pub portfolio_per_day: Option<i64>,
+}
+
+/// A claim of send lanes of one number.
+#[derive(Debug, Clone)]
+pub struct SendClaim {
+    /// Tenant.
+    pub workspace: WorkspaceId,
+    /// The number.
+    pub number: NumberId,
+    /// Our clock.
+    pub now: Millis,
+    /// How long the lanes are ours, milliseconds.
+    pub lease_ms: Millis,
+    /// At most so many messages.
+    pub max: usize,
+    /// The number's limits.
+    pub limits: SendLimits,
+}
+
+/// A message whose turn it is.
+#[derive(Debug, Clone)]
+pub struct SendTask {
+    /// The lane, leased.
+    pub lane: Lane,
+    /// The job.
+    pub job: Job,
+    /// What to send and to whom.
+    pub what: SendWhat,
+}
+
+/// What a send job is about.
+#[derive(Debug, Clone)]
+pub enum SendWhat {
+    /// A message.
+    Message(Box<OutMessage>),
+    /// A read receipt or typing indicator; the payload of the job says which.
+    Receipt,
+    /// The message isn't stored any more (erased): nothing to do.
+    Missing,
+}
+
+/// A message to go out, with what the policy looks at.
+#[derive(Debug, Clone)]
+pub struct OutMessage {
+    /// The message without content.
+    pub head: MessageHead,
+    /// `Outbound` as JSON.
+    pub content: String,
+    /// Message it answers, by wamid.
+    pub reply_to: Option<String>,
+    /// Where it goes: phone or WhatsApp id first, else user id.
+    pub to: Option<Address>,
+    /// When the person last wrote.
+    pub last_inbound_at: Option<Millis>,
+    /// When the person stopped marketing.
+    pub marketing_stopped_at: Option<Millis>,
+    /// WhatsApp restricted the number until then.
+    pub number_blocked_until: Option<Millis>,
+    /// When the first attempt began.
+    pub first_attempt_at: Option<Millis>,
+    /// Since `job.begun_at`, WhatsApp reported on a message of this number that was sent later: reports are flowing, so
+    /// silence about this one says that it was never taken.
+    pub later_ones_reported: bool,
+}
+
+/// The lanes claimed, and when to look again.
+#[derive(Debug, Clone, Default)]
+pub struct ClaimedSends {
+    /// In order of priority. Their messages are marked as being sent, where they are to be.
+    pub tasks: Vec<SendTask>,
+    /// When a budget or a lane becomes free, if known.
+    pub next_at: Option<Millis>,
+    /// True when more waited than was claimed.
+    pub more: bool,
+}
+
+/// What became of a send, decided by dispatch.
+#[derive(Debug, Clone)]
+pub struct SendSettlement {
+    /// The lane, with its fence.
+    pub lane: Lane,
+    /// The job.
+    pub seq: i64,
+    /// The message; `None` for receipts.
+    pub message: Option<MessageId>,
+    /// What became of it.
+    pub end: SendEnd,
+}
+
+/// How a send ended.
+#[derive(Debug, Clone)]
+pub enum SendEnd {
+    /// WhatsApp took it.
+    Accepted {
+        /// Meta's id.
+        wamid: Option<String>,
+        /// Identifiers the answer gave.
+        identities: Vec<Identity>,
+        /// `held_for_quality_assessment` and the like.
+        held: Option<String>,
+    },
+    /// Settled before (by a status): only the job ends.
+    AlreadyAccepted,
+    /// The policy's second look said no.
+    Refused(crate::error::PublicCode),
+    /// Not begun: put back until then, with nothing counted.
+    PutBack(Millis),
+    /// Failed, will be tried again.
+    Retry(Millis, CallError),
+    /// The outcome is unknown: look again at this time.
+    Unknown(Millis, CallError),
+    /// Given up.
+    Dead(CallError),
+    /// Nothing to do: the job is removed.
+    Drop,
+}
+
+/// A file that was fetched, or not.
+#[derive(Debug, Clone)]
+pub struct MediaEnd {
+    /// The lane, with its fence.
+    pub lane: Lane,
+    /// The job.
+    pub seq: i64,
+    /// The message it belongs to.
+    pub message: MessageId,
+    /// Key of the stored bytes, their number and type; `None` when it failed.
+    pub stored: Option<(String, i64, Option<String>)>,
+    /// How the job ended.
+    pub end: JobEnd,
+}
+
+/// What write-back needs to know of a message to be written to a CRM.
+#[derive(Debug, Clone)]
+pub struct CrmView {
+    /// The person, as the CRM should see them.
+    pub contact: ContactWrite,
+    /// Hash of the contact row as last written.
+    pub contact_written: Option<String>,
+    /// The message, when the job is about one.
+    pub message: Option<MessageWrite>,
+    /// Hash of the message row as last written.
+    pub message_written: Option<String>,
+}
+
+/// What became of a write-back job and what is remembered of it.
+#[derive(Debug, Clone)]
+pub struct CrmEnd {
+    /// The lane, with its fence.
+    pub lane: Lane,
+    /// The job.
+    pub seq: i64,
+    /// Contact written: person, CRM id, hash.
+    pub contact: Option<(PersonId, String, String)>,
+    /// The CRM says this contact is gone: the link is dropped.
+    pub contact_gone: Option<PersonId>,
+    /// Message written: message, CRM id, hash, how many reported rungs it shows.
+    pub message: Option<(MessageId, String, String, i64)>,
+    /// The CRM may hold this message already.
+    pub message_uncertain: Option<MessageId>,
+    /// How the job ended.
+    pub end: JobEnd,
+}
+
+/// Counts for `ponte status`, the demo and the metrics.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Overview {
+    /// Journal segments not yet read.
+    pub journal_pending: i64,
+    /// Age of the oldest of them, milliseconds.
+    pub journal_lag_ms: i64,
+    /// Messages by direction and phase: `("in","received",n)`.
+    pub messages: Vec<(String, String, i64)>,
+    /// Jobs waiting by kind.
+    pub jobs: Vec<(String, i64)>,
+    /// Dead letters by kind.
+    pub dead_letters: Vec<(String, i64)>,
+    /// People known.
+    pub people: i64,
+    /// Conversations.
+    pub conversations: i64,
+    /// Messages written to CRMs.
+    pub crm_messages: i64,
+    /// Reported rungs shown in CRMs.
+    pub crm_statuses: i64,
+    /// Things received that were not understood.
+    pub unrecognised: i64,
+    /// Nodes seen within the last ten seconds.
+    pub nodes: i64,
+}
+
+/// A message as the API shows it.
+#[derive(Debug, Clone, Serialize)]
+pub struct MessageView {
+    /// Our id.
+    pub id: MessageId,
+    /// Conversation.
+    pub conversation_id: ConversationId,
+    /// Person.
+    pub person_id: PersonId,
+    /// Our number.
+    pub number_id: NumberId,
+    /// Meta's id.
+    pub wamid: Option<String>,
+    /// Who wrote.
+    pub origin: crate::message::Origin,
+    /// Kind.
+    pub kind: String,
+    /// One line to read.
+    pub text: Option<String>,
+    /// As it came, or as it goes.
+    pub content: Box<serde_json::value::RawValue>,
+    /// One word.
+    pub state: &'static str,
+    /// Our own handling.
+    pub phase: Phase,
+    /// WhatsApp's reports.
+    pub stamps: crate::status::Stamps,
+    /// Priority class.
+    pub class: Option<Class>,
+    /// Message it answers.
+    pub reply_to: Option<String>,
+    /// When.
+    pub at: Millis,
+    /// When it was changed.
+    pub edited_at: Option<Millis>,
+    /// When it was taken back.
+    pub withdrawn_at: Option<Millis>,
+    /// Error code and title.
+    pub error: Option<(String, String)>,
+    /// Key of the stored file.
+    pub media_key: Option<String>,
+}
+
+/// What to list of the journal, events, dead letters or messages: newest first, a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// Before this sequence; `None`: from the newest.
+    pub before: Option<i64>,
+    /// At most so many.
+    pub limit: i64,
+}
+
+/// Everything durable.
+#[async_trait]
+pub trait Store: Send + Sync {
+    // --- journal ---
+
+    /// Appends a body; durable when it returns. Bodies that wait together are committed together.
+    async fn journal_append(&self, workspace: WorkspaceId, entry: JournalEntry) -> Result<(), StoreError>;
+
+    /// The oldest segments not yet ingested, up to about `max_bytes`, at least one when there is any.
+    async fn journal_pending(&self, workspace: WorkspaceId, max_bytes: usize) -> Result<Vec<Segment>, StoreError>;
+
+    /// Segments from `after` on, oldest first, for a replay and for looking.
+    async fn journal_read(&self, workspace: WorkspaceId, after: i64, limit: i64) -> Result<Vec<Segment>, StoreError>;
+
+    /// Removes ingested segments received before `before`; how many.
+    async fn journal_trim(&self, workspace: WorkspaceId, before: Millis) -> Result<u64, StoreError>;
+
+    // --- ingest ---
+
+    /// Loads what `keys` name, folds, applies the changes and marks the segments as ingested: all or nothing.
+    /// `lease`: refused when it is no longer ours; `None` for a replay.
+    async fn ingest(
+        &self,
+        workspace: WorkspaceId,
+        lease: Option<Lease>,
+        segments: Vec<i64>,
+        keys: Keys,
+        fold: FoldFn,
+    ) -> Result<IngestCounts, StoreError>;
+
+    // --- gate ---
+
+    /// Looks up, decides and stores a batch of requests: all or nothing. Answers in the order of the keys.
+    async fn admit(
+        &self,
+        workspace: WorkspaceId,
+        keys: Vec<AdmitKey>,
+        decide: AdmitFn,
+    ) -> Result<Vec<Answer>, StoreError>;
+
+    // --- sends ---
+
+    /// Claims the heads of due lanes of one number within its limits, marks their messages as being sent.
+    async fn claim_sends(&self, claim: SendClaim) -> Result<ClaimedSends, StoreError>;
+
+    /// Settles sends. A settlement with a lost fence is left out and counted.
+    async fn settle_sends(
+        &self,
+        workspace: WorkspaceId,
+        now: Millis,
+        settlements: Vec<SendSettlement>,
+    ) -> Result<u64, StoreError>;
+
+    /// Holds everything of a scope (a number, a connection) back until then.
+    async fn hold(&self, workspace: WorkspaceId, scope: &str, until: Millis) -> Result<(), StoreError>;
+
+    // --- other lanes ---
+
+    /// Claims up to `lanes` due lanes of a kind and scope, with up to `per_lane` jobs each, marked as begun.
+    #[expect(clippy::too_many_arguments, reason = "a claim has that many independent bounds")]
+    async fn claim_lanes(
+        &self,
+        workspace: WorkspaceId,
+        kind: JobKind,
+        scope: &str,
+        now: Millis,
+        lease_ms: Millis,
+        lanes: usize,
+        per_lane: usize,
+    ) -> Result<Vec<ClaimedLane>, StoreError>;
+
+    /// The scopes of a kind that have lanes.
+    async fn scopes(&self, workspace: WorkspaceId, kind: JobKind) -> Result<Vec<String>, StoreError>;
+
+    /// Settles media jobs.
+    async fn settle_media(&self, workspace: WorkspaceId, now: Millis, ends: Vec<MediaEnd>) -> Result<u64, StoreError>;
+
+    /// What write-back needs for these jobs: person and message each. `None` where nothing is stored any more.
+    async fn crm_views(
+        &self,
+        workspace: WorkspaceId,
+        connection: &ConnectionId,
+        subjects: &[(PersonId, Option<MessageId>)],
+    ) -> Result<Vec<Option<CrmView>>, StoreError>;
+
+    /// Settles write-back jobs and remembers what was written.
+    async fn settle_crm(
+        &self,
+        workspace: WorkspaceId,
+        connection: &ConnectionId,
+        now: Millis,
+        ends: Vec<CrmEnd>,
+    ) -> Result<u64, StoreError>;
+
+    // --- events ---
+
+    /// Events after a cursor, oldest first. Never passes a transaction that is still open.
+    async fn events_after(
+        &self,
+        workspace: WorkspaceId,
+        cursor: EventCursor,
+        limit: i64,
+    ) -> Result<Vec<Event>, StoreError>;
+
+    /// The cursor a named reader committed.
+    async fn cursor(&self, workspace: WorkspaceId, reader: &str) -> Result<Option<EventCursor>, StoreError>;
+
+    /// Files jobs and moves a reader's cursor: all or nothing, under a lease.
+    async fn advance(
+        &self,
+        workspace: WorkspaceId,
+        lease: Lease,
+        reader: &str,
+        cursor: EventCursor,
+        jobs: Vec<NewJob>,
+    ) -> Result<(), StoreError>;
+
+    // --- leases and nodes ---
+
+    /// Takes or renews a lease; `None` when another node holds it.
+    async fn lease(
+        &self,
+        workspace: WorkspaceId,
+        name: &str,
+        now: Millis,
+        ttl_ms: Millis,
+    ) -> Result<Option<Lease>, StoreError>;
+
+    /// Gives back every lease and lane of this node, so that another need not wait for them to run out.
+    async fn release_all(&self, now: Millis) -> Result<(), StoreError>;
+
+    /// Says that this node lives.
+    async fn heartbeat(&self, now: Millis) -> Result<(), StoreError>;
+
+    // --- looking ---
+
+    /// Counts.
+    async fn overview(&self, workspace: WorkspaceId, now: Millis) -> Result<Overview, StoreError>;
+
+    /// One message.
+    async fn message(&self, workspace: WorkspaceId, id: MessageId) -> Result<Option<MessageView>, StoreError>;
+
+    /// Messages, newest first by storing; optionally of one conversation.
+    async fn messages(
+        &self,
+        workspace: WorkspaceId,
+        conversation: Option<ConversationId>,
+        limit: i64,
+        before: Option<MessageId>,
+    ) -> Result<Vec<MessageView>, StoreError>;
+
+    /// Events, newest first, optionally of one kind.
+    async fn recent_events(
+        &self,
+        workspace: WorkspaceId,
+        kind: Option<&str>,
+        page: Page,
+    ) -> Result<Vec<Event>, StoreError>;
+
+    /// Dead letters, newest first.
+    async fn dead_letters(&self, workspace: WorkspaceId, limit: i64) -> Result<Vec<DeadLetter>, StoreError>;
+
+    /// Puts dead letters back into their lanes; how many. `None`: all.
+    async fn retry_dead(
+        &self,
+        workspace: WorkspaceId,
+        id: Option<DeadLetterId>,
+        now: Millis,
+    ) -> Result<u64, StoreError>;
+
+    /// Discards dead letters; how many. `None`: all.
+    async fn discard_dead(&self, workspace: WorkspaceId, id: Option<DeadLetterId>) -> Result<u64, StoreError>;
+
+    /// Proves that the store can write now.
+    async fn check(&self) -> Result<(), StoreError>;
+
+    /// Waits until something of this kind may have happened, here or on another node, or until `ms` have passed.
+    async fn wait(&self, topic: Topic, ms: Millis);
+}
+
+/// What a fold applied.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct IngestCounts {
+    /// Messages added.
+    pub messages: u64,
+    /// Messages changed.
+    pub changed: u64,
+    /// Events added.
+    pub events: u64,
+}
+
+/// What a worker waits for. A wake-up is a hint; the periodic look is the truth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Topic {
+    /// The journal has something.
+    Journal,
+    /// Send lanes have something.
+    Sends,
+    /// Media lanes have something.
+    Media,
+    /// CRM lanes have something.
+    Crm,
+    /// There are new events.
+    Events,
+}
+
+impl Topic {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Journal, Self::Sends, Self::Media, Self::Crm, Self::Events];
+}

@@ -1,0 +1,1 @@
+//! Everything durable: journal, events, lanes, people, conversations, messages; SQLite and PostgreSQL.

@@ -1,0 +1,1 @@
+//! For tests only: databases, clocks, whole-program harness.
