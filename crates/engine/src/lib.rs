@@ -1,1 +1,50 @@
-//! The rooms of the flow, one module each, and their schedules. Knows ports only.
+//! # Engine
+//! Purpose: the rooms of the one-way flow, one module each: receive, ingest, gate, dispatch, media, write-back; and their
+//! schedules.
+//! May touch: the ports of the domain, tasks and time-outs of the runtime.
+//! Must not touch: any database, WhatsApp's or a CRM's wire format, HTTP.
+//! Invariants: every worker is a reconciler: a wake-up is a hint, the periodic look is the truth. No transaction is open during
+//! an outside call. Nothing is answered or forgotten before what it caused is durable.
+
+pub mod directory;
+pub mod dispatch;
+pub mod gate;
+pub mod housekeeping;
+pub mod ingest;
+pub mod media;
+pub mod pulse;
+pub mod receive;
+pub mod settings;
+pub mod supervisor;
+pub mod writeback;
+
+use ponte_domain::ids::{IdSource, WorkspaceId};
+use ponte_domain::ports::channel::Channel;
+use ponte_domain::ports::store::Store;
+use ponte_domain::ports::world::{Blobs, Chance, Clock};
+use std::sync::Arc;
+
+/// What every room may ask.
+#[derive(Clone)]
+pub struct World {
+    /// The tenant.
+    pub workspace: WorkspaceId,
+    /// Everything durable.
+    pub store: Arc<dyn Store>,
+    /// WhatsApp.
+    pub channel: Arc<dyn Channel>,
+    /// Files.
+    pub blobs: Arc<dyn Blobs>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub chance: Arc<dyn Chance>,
+    /// New identifiers.
+    pub ids: Arc<dyn IdSource>,
+    /// The configured numbers.
+    pub directory: Arc<directory::Numbers>,
+    /// Limits and schedules.
+    pub settings: Arc<settings::Settings>,
+    /// Counters for those who watch.
+    pub pulse: Arc<pulse::Pulse>,
+}

@@ -1,1 +1,41 @@
-//! HTTP: the webhook, the API, health and metrics.
+//! # Server
+//! Purpose: HTTP: Meta's webhook on a short path, the API for programs, health and metrics.
+//! May touch: the engine's doors (receive, gate) and the store's looking verbs.
+//! Must not touch: WhatsApp, CRMs, any database directly.
+//! Invariants: a webhook is answered 200 only after its body is durable. Every API answer that isn't a success is problem+json
+//! with a stable code.
+//! Failure story: a request under way when the program dies gets no answer; asked again with its key it is found.
+
+mod api;
+mod health;
+mod listen;
+mod problem;
+mod webhook;
+
+pub use listen::{Server, ServerConfig};
+
+use ponte_engine::World;
+use ponte_engine::receive::Receiver;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// Tells whether an API key is one of ours.
+pub trait ApiKeys: Send + Sync {
+    /// The name of the key's owner.
+    fn owner(&self, token: &str) -> Option<String>;
+}
+
+/// What the handlers need.
+#[derive(Clone)]
+pub struct App {
+    /// The engine's world.
+    pub world: World,
+    /// Webhook bodies go here.
+    pub receiver: Arc<Receiver>,
+    /// Who may use the API.
+    pub keys: Arc<dyn ApiKeys>,
+    /// Renders the metrics of the process in Prometheus' text format.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Set once the program begins to stop: no longer ready.
+    pub draining: Arc<AtomicBool>,
+}

@@ -1,1 +1,29 @@
-//! Everything durable: journal, events, lanes, people, conversations, messages; SQLite and PostgreSQL.
+//! # Store
+//! Purpose: everything durable, behind the `Store` port: journal, events, lanes, people, conversations, messages, CRM links.
+//! One body of SQL on SQLite (embedded) and PostgreSQL (several nodes).
+//! May touch: its database.
+//! Must not touch: the network otherwise, the clock (times are passed in), business rules (decided values and pure functions
+//! are passed in).
+//! Invariants: what a verb did is durable when it returns, whole or not at all; a lost lease or fence changes nothing.
+//! Failure story: killed anywhere, the database holds whole transactions; leases run out and others go on.
+
+mod apply;
+mod conn;
+mod crm;
+mod events;
+mod gate;
+mod journal;
+mod lanes;
+mod leases;
+mod load;
+mod look;
+mod media;
+mod rows;
+mod schema;
+mod sends;
+mod store;
+mod wake;
+mod writer;
+
+pub use schema::SCHEMA_VERSION;
+pub use store::{Database, OpenError, Options, SqlStore};

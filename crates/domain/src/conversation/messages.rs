@@ -49,7 +49,12 @@ impl State<'_> {
         self.known_number(number);
         let conversation = self.conversation(number, person, m.at);
         let id = MessageId(self.context.ids.next());
-        let phase = if source.origin().is_inbound() { Phase::Received } else { Phase::Accepted };
+        // A history sync holds both sides; the parser marks the kind of what the business wrote.
+        let (origin, kind) = match (source, m.kind.strip_prefix("business:")) {
+            (Source::History, Some(kind)) => (Origin::Phone, kind),
+            _ => (source.origin(), m.kind.as_str()),
+        };
+        let phase = if origin.is_inbound() { Phase::Received } else { Phase::Accepted };
         let waiting = self.add_message(NewMessage {
             head: MessageHead {
                 id,
@@ -57,7 +62,7 @@ impl State<'_> {
                 person,
                 number: number.clone(),
                 wamid: Some(m.wamid.clone()),
-                origin: source.origin(),
+                origin,
                 class: None,
                 phase,
                 stamps: Stamps::default(),
@@ -67,7 +72,7 @@ impl State<'_> {
                 withdrawn_at: None,
                 error: m.errors.first().map(|e| (e.code.to_string(), e.title.clone())),
             },
-            kind: m.kind.clone(),
+            kind: kind.to_owned(),
             text: m.text.clone(),
             content: m.raw.clone(),
             reply_to: m.reply_to.clone().or_else(|| target_of(m)),

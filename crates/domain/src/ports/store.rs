@@ -418,6 +418,7 @@ pub trait Store: Send + Sync {
     async fn admit(
         &self,
         workspace: WorkspaceId,
+        now: Millis,
         keys: Vec<AdmitKey>,
         decide: AdmitFn,
     ) -> Result<Vec<Answer>, StoreError>;
@@ -558,8 +559,9 @@ pub trait Store: Send + Sync {
     /// Proves that the store can write now.
     async fn check(&self) -> Result<(), StoreError>;
 
-    /// Waits until something of this kind may have happened, here or on another node, or until `ms` have passed.
-    async fn wait(&self, topic: Topic, ms: Millis);
+    /// Waits until something of this kind may have happened since `seen`, here or on another node, or until `ms` have
+    /// passed. Gives what to pass as `seen` next time; start with 0.
+    async fn wait(&self, topic: Topic, seen: u64, ms: Millis) -> u64;
 }
 
 /// What a fold applied.

@@ -1,0 +1,69 @@
+//! Limits and schedules, as data. Every number has its reason here and stands in the configuration file.
+
+use ponte_domain::retry::RetryPolicy;
+use ponte_domain::{DAY, MINUTE, Millis, SECOND};
+
+/// Limits and schedules of the engine.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// When sends are tried again (R17).
+    pub send_retry: RetryPolicy,
+    /// When CRM writes are tried again.
+    pub crm_retry: RetryPolicy,
+    /// When file fetches are tried again. Meta keeps a file for 7 days.
+    pub media_retry: RetryPolicy,
+    /// First rate of calls, a second (R16).
+    pub start_per_second: f64,
+    /// Share of all processors from which dispatch slows down (R16).
+    pub cpu_ceiling: f64,
+    /// Calls under way at once for one number.
+    pub max_in_flight: usize,
+    /// How long a send lane is leased: longer than a call with all that follows. Milliseconds.
+    pub send_lease_ms: Millis,
+    /// When a send of unknown outcome is looked at again. Milliseconds.
+    pub unknown_look_ms: Millis,
+    /// A send of unknown outcome is sent again no earlier than this, and only when WhatsApp has meanwhile reported on later
+    /// messages of the number. Milliseconds.
+    pub unknown_settle_ms: Millis,
+    /// A send of unknown outcome that nothing settles goes to a person after this. Milliseconds.
+    pub unknown_give_up_ms: Millis,
+    /// Updates folded in one transaction.
+    pub ingest_chunk: usize,
+    /// Rows of one CRM batch, and batches at once.
+    pub crm_batch: usize,
+    /// CRM batches under way at once, per connection.
+    pub crm_parallel: usize,
+    /// Files fetched at once.
+    pub media_parallel: usize,
+    /// How long raw webhook bodies are kept once read. Milliseconds.
+    pub journal_retention_ms: Millis,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            send_retry: RetryPolicy::default(),
+            crm_retry: RetryPolicy {
+                later_ms: vec![5 * MINUTE, 15 * MINUTE, 60 * MINUTE, 240 * MINUTE, 720 * MINUTE],
+                ..RetryPolicy::default()
+            },
+            media_retry: RetryPolicy {
+                later_ms: vec![5 * MINUTE, 60 * MINUTE, 360 * MINUTE, DAY, 2 * DAY],
+                give_up_after_ms: 6 * DAY,
+                ..RetryPolicy::default()
+            },
+            start_per_second: 50.0,
+            cpu_ceiling: 0.70,
+            max_in_flight: 512,
+            send_lease_ms: 20 * SECOND,
+            unknown_look_ms: 5 * SECOND,
+            unknown_settle_ms: 60 * SECOND,
+            unknown_give_up_ms: 15 * MINUTE,
+            ingest_chunk: 200,
+            crm_batch: 100,
+            crm_parallel: 2,
+            media_parallel: 4,
+            journal_retention_ms: 30 * DAY,
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! # Write-back
+//! Purpose: brings what happened into a CRM: reads events by cursor, files a job per person and message, and works those lanes
+//! in batches.
+//! May touch: the store's events, cursor, CRM lanes and links; the CRM port.
+//! Must not touch: people and messages (it only reads them).
+//! Invariants: cursor and jobs move together. A job says what to look at, not what to write: the worker writes the newest state,
+//! so doing it twice or late changes nothing. A CRM that is down for a day holds up nothing else.
+//! Failure story: killed between a write and its settlement, the row is found uncertain and looked for before it is created.
+
+mod batch;
+
+use crate::World;
+use ponte_domain::event::{Event, EventCursor, EventKind};
+use ponte_domain::ids::ConnectionId;
+use ponte_domain::job::{JobKind, NewJob};
+use ponte_domain::ports::crm::Crm;
+use ponte_domain::ports::store::{Lease, Topic};
+use ponte_domain::{Millis, SECOND};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+const READER_LEASE_MS: Millis = 4 * SECOND;
+const EVENTS_AT_ONCE: i64 = 500;
+const LOOK_MS: Millis = SECOND / 2;
+/// Lanes gather for this long, so that rows share a call.
+const GATHER_MS: Millis = 40;
+
+/// A CRM under its configured name.
+#[derive(Clone)]
+pub struct Connection {
+    /// Configured name.
+    pub id: ConnectionId,
+    /// The CRM.
+    pub crm: Arc<dyn Crm>,
+}
+
+/// What a job is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Subject {
+    person: ponte_domain::ids::PersonId,
+    message: Option<ponte_domain::ids::MessageId>,
+}
+
+/// Turns events into jobs of one connection, on one node at a time.
+pub async fn run_reader(world: World, connection: ConnectionId, stop: CancellationToken) {
+    let name = format!("write-back/{connection}");
+    let mut seen = 0;
+    let mut lease: Option<Lease> = None;
+    while !stop.is_cancelled() {
+        let now = world.clock.now();
+        if lease.as_ref().is_none_or(|l| l.until - now < READER_LEASE_MS / 2) {
+            lease = world.store.lease(world.workspace, &name, now, READER_LEASE_MS).await.ok().flatten();
+        }
+        let Some(held) = &lease else {
+            world.clock.sleep_ms(SECOND / 2).await;
+            continue;
+        };
+        match read(&world, &connection, &name, held).await {
+            Ok(true) => {}
+            Ok(false) => {
+                tokio::select! {
+                    next = world.store.wait(Topic::Events, seen, LOOK_MS) => seen = next,
+                    () = stop.cancelled() => {}
+                }
+            }
+            Err(error) => {
+                lease = None;
+                tracing::warn!(error = %error, connection = %connection, "events can't be read now");
+                world.clock.sleep_ms(SECOND / 2).await;
+            }
+        }
+    }
+}
+
+/// Files jobs for one page of events. False when there were none.
+async fn read(
+    world: &World,
+    connection: &ConnectionId,
+    name: &str,
+    lease: &Lease,
+) -> Result<bool, ponte_domain::error::StoreError> {
+    let cursor = world.store.cursor(world.workspace, name).await?.unwrap_or_default();
+    let events = world.store.events_after(world.workspace, cursor, EVENTS_AT_ONCE).await?;
+    let Some(last) = events.last() else { return Ok(false) };
+    let next: EventCursor = last.cursor;
+    let now = world.clock.now();
+    let jobs = events.iter().filter_map(|event| job(connection, event, now)).collect();
+    world.store.advance(world.workspace, lease.clone(), name, next, jobs).await?;
+    Ok(true)
+}
+
+fn job(connection: &ConnectionId, event: &Event, now: Millis) -> Option<NewJob> {
+    let person = event.person?;
+    let message = match EventKind::parse(&event.kind)? {
+        EventKind::MessageReceived
+        | EventKind::MessageEchoed
+        | EventKind::MessageImported
+        | EventKind::MessageEdited
+        | EventKind::MessageWithdrawn
+        | EventKind::MessageAccepted
+        | EventKind::MessageStatus
+        | EventKind::MessageDead => Some(event.message?),
+        EventKind::PersonChanged => None,
+        _ => return None,
+    };
+    let subject = Subject { person, message };
+    Some(NewJob {
+        kind: JobKind::Crm,
+        lane: format!("{connection}/{}", person.0.simple()),
+        scope: connection.to_string(),
+        priority: 0,
+        not_before: now,
+        payload: serde_json::to_string(&subject).ok()?,
+        dedup: Some(message.map_or_else(|| person.to_string(), |m| m.to_string())),
+    })
+}
+
+/// Works the lanes of one connection until stopped, then waits for the calls under way.
+pub async fn run_worker(world: World, connection: Connection, stop: CancellationToken) {
+    prepare(&world, &connection, &stop).await;
+    let places = Arc::new(Semaphore::new(world.settings.crm_parallel.max(1)));
+    let calls = TaskTracker::new();
+    let mut seen = 0;
+    while !stop.is_cancelled() {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
+        let claimed = batch::claim(&world, &connection.id).await;
+        if claimed.is_empty() {
+            drop(place);
+            tokio::select! {
+                next = world.store.wait(Topic::Crm, seen, LOOK_MS) => seen = next,
+                () = stop.cancelled() => {}
+            }
+        } else {
+            let (world, connection) = (world.clone(), connection.clone());
+            calls.spawn(async move {
+                batch::work(&world, &connection, claimed).await;
+                drop(place);
+            });
+        }
+        world.clock.sleep_ms(GATHER_MS).await;
+    }
+    calls.close();
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(20), calls.wait()).await;
+}
+
+/// Makes sure that the CRM has the fields we write; asks again until it does.
+async fn prepare(world: &World, connection: &Connection, stop: &CancellationToken) {
+    let mut wait = SECOND;
+    while !stop.is_cancelled() {
+        match connection.crm.prepare().await {
+            Ok(()) => return,
+            Err(error) => {
+                tracing::error!(connection = %connection.id, code = %error.code, "the CRM is not ready for writing: {}", error.title);
+            }
+        }
+        tokio::select! {
+            () = world.clock.sleep_ms(wait) => {}
+            () = stop.cancelled() => {}
+        }
+        wait = (wait * 2).min(60 * SECOND);
+    }
+}

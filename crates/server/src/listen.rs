@@ -1,0 +1,121 @@
+//! The listener: connections, the short path of the webhook, everything else through the router, a graceful end.
+
+use crate::{App, api, health, webhook};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::DefaultBodyLimit;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+/// Limits of the listener.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// Largest webhook body, bytes. Meta sends up to 3 MB.
+    pub webhook_body_limit: usize,
+    /// Largest API body, bytes.
+    pub api_body_limit: usize,
+    /// Connections at once; more wait.
+    pub max_connections: usize,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self { webhook_body_limit: 4 << 20, api_body_limit: 2 << 20, max_connections: 4096 }
+    }
+}
+
+/// How long a client may take for the head of a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long the end waits for requests under way.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// The HTTP server, bound and ready to run.
+pub struct Server {
+    listener: TcpListener,
+    app: App,
+    config: Arc<ServerConfig>,
+}
+
+impl Server {
+    /// Binds the address.
+    ///
+    /// # Errors
+    /// When the address can't be bound.
+    pub async fn bind(listen: SocketAddr, app: App, config: ServerConfig) -> std::io::Result<Self> {
+        Ok(Self { listener: TcpListener::bind(listen).await?, app, config: Arc::new(config) })
+    }
+
+    /// The address it listens on.
+    ///
+    /// # Errors
+    /// When the system can't tell.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until stopped, then ends what is under way.
+    pub async fn run(self, stop: CancellationToken) {
+        let router = Router::new()
+            .merge(health::routes())
+            .merge(api::routes())
+            .fallback(api::not_found)
+            .layer(DefaultBodyLimit::max(self.config.api_body_limit))
+            .with_state(self.app.clone());
+        let graceful = GracefulShutdown::new();
+        let places = Arc::new(Semaphore::new(self.config.max_connections));
+        loop {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                () = stop.cancelled() => break,
+            };
+            let Ok((stream, _)) = accepted else {
+                // Out of descriptors, most likely: let some connections end.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            };
+            let _ = stream.set_nodelay(true);
+            let (app, config, router) = (self.app.clone(), Arc::clone(&self.config), router.clone());
+            let service = service_fn(move |request| route(app.clone(), Arc::clone(&config), router.clone(), request));
+            let connection = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD_TIMEOUT)
+                .serve_connection(TokioIo::new(stream), service);
+            let connection = graceful.watch(connection);
+            tokio::spawn(async move {
+                let _ = connection.await;
+                drop(place);
+            });
+        }
+        self.app.draining.store(true, Ordering::Relaxed);
+        let _ = tokio::time::timeout(DRAIN, graceful.shutdown()).await;
+    }
+}
+
+/// The webhook goes the short way: no router, no layers.
+async fn route(
+    app: App,
+    config: Arc<ServerConfig>,
+    router: Router,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    if request.uri().path() == webhook::PATH {
+        return Ok(webhook::handle(&app, config.webhook_body_limit, request).await);
+    }
+    match router.oneshot(request.map(Body::new)).await {
+        Ok(response) => Ok(response),
+        Err(never) => match never {},
+    }
+}

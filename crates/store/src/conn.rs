@@ -1,0 +1,355 @@
+//! One connection of either engine, and the few helpers that make one SQL text run on both.
+//! Must not touch: what the statements mean.
+
+use ponte_domain::error::StoreError;
+use ponte_domain::ports::store::Topic;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::PgRow;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, FromRow, Postgres, SqlSafeStr, SqlStr, Sqlite, SqliteConnection};
+use uuid::Uuid;
+
+/// A value to bind. Typed even when absent, so that PostgreSQL knows what a NULL is.
+#[derive(Debug, Clone)]
+pub(crate) enum Val {
+    Int(Option<i64>),
+    Text(Option<String>),
+    Bytes(Vec<u8>),
+    Id(Option<Uuid>),
+    Bool(bool),
+}
+
+impl From<i64> for Val {
+    fn from(v: i64) -> Self {
+        Self::Int(Some(v))
+    }
+}
+impl From<Option<i64>> for Val {
+    fn from(v: Option<i64>) -> Self {
+        Self::Int(v)
+    }
+}
+impl From<&str> for Val {
+    fn from(v: &str) -> Self {
+        Self::Text(Some(v.to_owned()))
+    }
+}
+impl From<String> for Val {
+    fn from(v: String) -> Self {
+        Self::Text(Some(v))
+    }
+}
+impl From<Option<String>> for Val {
+    fn from(v: Option<String>) -> Self {
+        Self::Text(v)
+    }
+}
+impl From<Vec<u8>> for Val {
+    fn from(v: Vec<u8>) -> Self {
+        Self::Bytes(v)
+    }
+}
+impl From<Uuid> for Val {
+    fn from(v: Uuid) -> Self {
+        Self::Id(Some(v))
+    }
+}
+impl From<Option<Uuid>> for Val {
+    fn from(v: Option<Uuid>) -> Self {
+        Self::Id(v)
+    }
+}
+impl From<bool> for Val {
+    fn from(v: bool) -> Self {
+        Self::Bool(v)
+    }
+}
+
+/// Values to bind, in order: `vals![a, b]`.
+macro_rules! vals {
+    ($($v:expr),* $(,)?) => { vec![$($crate::conn::Val::from($v)),*] };
+}
+pub(crate) use vals;
+
+pub(crate) enum Inner {
+    Sqlite(Box<SqliteConnection>),
+    SqliteReader(PoolConnection<Sqlite>),
+    Postgres(PoolConnection<Postgres>),
+}
+
+/// A connection, and what its transaction may have woken.
+pub(crate) struct Conn {
+    pub(crate) inner: Inner,
+    touched: [bool; Topic::ALL.len()],
+}
+
+/// A row type that decodes from both engines.
+pub(crate) trait Row: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
+impl<T> Row for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
+
+macro_rules! bound {
+    ($query:expr, $vals:expr) => {{
+        let mut query = $query;
+        for val in $vals {
+            query = match val {
+                Val::Int(v) => query.bind(v),
+                Val::Text(v) => query.bind(v),
+                Val::Bytes(v) => query.bind(v),
+                Val::Id(v) => query.bind(v),
+                Val::Bool(v) => query.bind(v),
+            };
+        }
+        query
+    }};
+}
+
+/// SQL text: a constant, or put together from constants (never from values).
+pub(crate) enum Sql {
+    Fixed(&'static str),
+    Built(String),
+}
+
+impl From<&'static str> for Sql {
+    fn from(text: &'static str) -> Self {
+        Self::Fixed(text)
+    }
+}
+impl From<String> for Sql {
+    fn from(text: String) -> Self {
+        Self::Built(text)
+    }
+}
+
+impl Sql {
+    fn text(self) -> SqlStr {
+        match self {
+            Self::Fixed(text) => text.into_sql_str(),
+            // Built from constants and numbers of places only; values are always bound.
+            Self::Built(text) => AssertSqlSafe(text).into_sql_str(),
+        }
+    }
+}
+
+impl Conn {
+    pub(crate) const fn new(inner: Inner) -> Self {
+        Self { inner, touched: [false; Topic::ALL.len()] }
+    }
+
+    pub(crate) const fn is_postgres(&self) -> bool {
+        matches!(self.inner, Inner::Postgres(_))
+    }
+
+    /// Says that the transaction made something to do for this topic.
+    pub(crate) fn touch(&mut self, topic: Topic) {
+        for (known, touched) in Topic::ALL.iter().zip(self.touched.iter_mut()) {
+            *touched |= *known == topic;
+        }
+    }
+
+    /// What was touched since last asked.
+    pub(crate) fn take_touched(&mut self) -> Vec<Topic> {
+        let touched = std::mem::take(&mut self.touched);
+        Topic::ALL.iter().zip(touched).filter_map(|(topic, yes)| yes.then_some(*topic)).collect()
+    }
+
+    /// Runs a statement; rows affected.
+    pub(crate) async fn exec(&mut self, sql: impl Into<Sql>, vals: Vec<Val>) -> Result<u64, StoreError> {
+        let sql = sql.into().text();
+        let done = match &mut self.inner {
+            Inner::Sqlite(c) => {
+                let query = bound!(sqlx::query::<Sqlite>(sql), vals);
+                query.execute(&mut **c).await.map(|done| done.rows_affected())
+            }
+            Inner::SqliteReader(c) => {
+                let query = bound!(sqlx::query::<Sqlite>(sql), vals);
+                query.execute(&mut **c).await.map(|done| done.rows_affected())
+            }
+            Inner::Postgres(c) => {
+                let query = bound!(sqlx::query::<Postgres>(sql), vals);
+                query.execute(&mut **c).await.map(|done| done.rows_affected())
+            }
+        };
+        done.map_err(|e| broken(&e))
+    }
+
+    /// Runs a query; all rows.
+    pub(crate) async fn all<T: Row>(&mut self, sql: impl Into<Sql>, vals: Vec<Val>) -> Result<Vec<T>, StoreError> {
+        let sql = sql.into().text();
+        let rows = match &mut self.inner {
+            Inner::Sqlite(c) => {
+                let query = bound!(sqlx::query_as::<Sqlite, T>(sql), vals);
+                query.fetch_all(&mut **c).await
+            }
+            Inner::SqliteReader(c) => {
+                let query = bound!(sqlx::query_as::<Sqlite, T>(sql), vals);
+                query.fetch_all(&mut **c).await
+            }
+            Inner::Postgres(c) => {
+                let query = bound!(sqlx::query_as::<Postgres, T>(sql), vals);
+                query.fetch_all(&mut **c).await
+            }
+        };
+        rows.map_err(|e| broken(&e))
+    }
+
+    /// Runs a query; the first row.
+    pub(crate) async fn first<T: Row>(
+        &mut self,
+        sql: impl Into<Sql>,
+        vals: Vec<Val>,
+    ) -> Result<Option<T>, StoreError> {
+        Ok(self.all::<T>(sql, vals).await?.into_iter().next())
+    }
+
+    /// Runs several statements without values.
+    pub(crate) async fn script(&mut self, text: String) -> Result<(), StoreError> {
+        use sqlx::Executor;
+        let sql = AssertSqlSafe(text);
+        let done = match &mut self.inner {
+            Inner::Sqlite(c) => c.execute(sqlx::raw_sql(sql)).await.map(|_| ()),
+            Inner::SqliteReader(c) => c.execute(sqlx::raw_sql(sql)).await.map(|_| ()),
+            Inner::Postgres(c) => c.execute(sqlx::raw_sql(sql)).await.map(|_| ()),
+        };
+        done.map_err(|e| broken(&e))
+    }
+
+    /// Inserts many rows: `head` up to VALUES, `tail` after them. Rows go in few statements of few different lengths, so
+    /// that they stay prepared.
+    pub(crate) async fn insert_many(
+        &mut self,
+        head: &str,
+        tail: &str,
+        rows: Vec<Vec<Val>>,
+    ) -> Result<u64, StoreError> {
+        let mut affected = 0;
+        let mut rows = rows.into_iter().peekable();
+        while let Some(width) = rows.peek().map(Vec::len) {
+            let room = (MAX_VALUES / width.max(1)).max(1);
+            let n = power_of_two_at_most(rows.len().min(room));
+            let chunk: Vec<Val> = rows.by_ref().take(n).flatten().collect();
+            affected += self.exec(format!("{head} VALUES {} {tail}", tuples(1, n, width)), chunk).await?;
+        }
+        Ok(affected)
+    }
+
+    /// Like [`Self::insert_many`] for statements that give rows back.
+    pub(crate) async fn insert_many_returning<T: Row>(
+        &mut self,
+        head: &str,
+        tail: &str,
+        rows: Vec<Vec<Val>>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut returned = Vec::with_capacity(rows.len());
+        let mut rows = rows.into_iter().peekable();
+        while let Some(width) = rows.peek().map(Vec::len) {
+            let room = (MAX_VALUES / width.max(1)).max(1);
+            let n = power_of_two_at_most(rows.len().min(room));
+            let chunk: Vec<Val> = rows.by_ref().take(n).flatten().collect();
+            returned.extend(self.all::<T>(format!("{head} VALUES {} {tail}", tuples(1, n, width)), chunk).await?);
+        }
+        Ok(returned)
+    }
+
+    /// Queries by many keys: `head` ends in `IN (VALUES`, `tail` starts after its closing bracket. `fixed` are `$1` to `$n` of
+    /// head and tail; keys follow. A chunk is filled up with its last key, which changes no result.
+    pub(crate) async fn select_in<T: Row>(
+        &mut self,
+        head: &str,
+        tail: &str,
+        fixed: Vec<Val>,
+        keys: Vec<Vec<Val>>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut found = Vec::new();
+        let mut keys = keys.into_iter().peekable();
+        while let Some(width) = keys.peek().map(Vec::len) {
+            let room = (MAX_VALUES / width.max(1)).max(1);
+            let mut chunk: Vec<Vec<Val>> = keys.by_ref().take(power_of_two_at_most(room)).collect();
+            let n = chunk.len().next_power_of_two();
+            if let Some(last) = chunk.last().cloned() {
+                chunk.resize(n, last);
+            }
+            let sql = format!("{head}{}){tail}", tuples(fixed.len() + 1, n, width));
+            let vals = fixed.iter().cloned().chain(chunk.into_iter().flatten()).collect();
+            found.extend(self.all::<T>(sql, vals).await?);
+        }
+        Ok(found)
+    }
+
+    /// Changes many rows at once: `WITH v(columns) AS (VALUES …) rest`. `$1` to `$n` are `fixed`.
+    pub(crate) async fn change_many(
+        &mut self,
+        columns: &str,
+        rest: &str,
+        fixed: Vec<Val>,
+        rows: Vec<Vec<Val>>,
+    ) -> Result<u64, StoreError> {
+        let mut affected = 0;
+        let mut rows = rows.into_iter().peekable();
+        while let Some(width) = rows.peek().map(Vec::len) {
+            let room = (MAX_VALUES / width.max(1)).max(1);
+            let n = power_of_two_at_most(rows.len().min(room));
+            let sql = format!("WITH v({columns}) AS (VALUES {}) {rest}", tuples(fixed.len() + 1, n, width));
+            let vals = fixed.iter().cloned().chain(rows.by_ref().take(n).flatten()).collect();
+            affected += self.exec(sql, vals).await?;
+        }
+        Ok(affected)
+    }
+}
+
+/// Statements with thousands of numbered values are slow on SQLite.
+const MAX_VALUES: usize = 512;
+
+fn power_of_two_at_most(n: usize) -> usize {
+    if n == 0 { 0 } else { 1 << (usize::BITS - 1 - n.leading_zeros()) }
+}
+
+/// `($1,$2),($3,$4)` from `first` on.
+fn tuples(first: usize, rows: usize, width: usize) -> String {
+    use std::fmt::Write;
+    let mut text = String::with_capacity(rows * (width * 5 + 3));
+    let mut n = first;
+    for row in 0..rows {
+        text.push_str(if row == 0 { "(" } else { ",(" });
+        for column in 0..width {
+            let _ = write!(text, "{}${n}", if column == 0 { "" } else { "," });
+            n += 1;
+        }
+        text.push(')');
+    }
+    text
+}
+
+/// A database error that is worth repeating the transaction for: a deadlock, a serialisation failure, a row that another
+/// transaction just inserted.
+pub(crate) const REPEAT: &str = "repeat: ";
+
+/// Names an error of the driver without its values.
+pub(crate) fn broken(error: &sqlx::Error) -> StoreError {
+    match error {
+        sqlx::Error::Database(db) => {
+            let code = db.code().unwrap_or_default();
+            let repeat = matches!(&*code, "40001" | "40P01" | "23505" | "1555" | "2067");
+            StoreError::Unavailable(format!("{}{} ({code})", if repeat { REPEAT } else { "" }, db.message()))
+        }
+        sqlx::Error::ColumnDecode { index, .. } => StoreError::Corrupt(format!("column {index}")),
+        sqlx::Error::ColumnNotFound(name) => StoreError::Corrupt(format!("column {name} is missing")),
+        other => StoreError::Unavailable(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tuples_count_on() {
+        assert_eq!(tuples(1, 2, 2), "($1,$2),($3,$4)");
+        assert_eq!(tuples(3, 1, 3), "($3,$4,$5)");
+    }
+
+    #[test]
+    fn powers() {
+        let got: Vec<_> = [0, 1, 2, 3, 63, 64, 65].map(power_of_two_at_most).into();
+        assert_eq!(got, [0, 1, 2, 2, 32, 64, 64]);
+    }
+}

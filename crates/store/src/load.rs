@@ -1,0 +1,144 @@
+//! Loading what a fold or the gate looks at. On PostgreSQL the rows that may change are locked, in one order.
+
+use crate::conn::{Conn, Val, vals};
+use crate::rows::{ConversationRow, HeadRow, IdentityRow, OrphanRow, PersonRow};
+use ponte_domain::conversation::{Keys, Snapshot};
+use ponte_domain::error::StoreError;
+use ponte_domain::identity::{Identity, IdentityLink};
+use ponte_domain::ids::{PersonId, WorkspaceId};
+use ponte_domain::message::{Conversation, MessageHead, Person};
+use std::collections::BTreeSet;
+
+/// Everything stored about the keys.
+pub(crate) async fn snapshot(c: &mut Conn, workspace: WorkspaceId, keys: &Keys) -> Result<Snapshot, StoreError> {
+    let identities = identities(c, workspace, keys.identities.iter()).await?;
+    let messages = messages(c, workspace, keys).await?;
+    let people: BTreeSet<PersonId> =
+        identities.iter().map(|l| l.person).chain(messages.iter().map(|m| m.person)).collect();
+    let wamids = keys.wamids.iter().map(|(n, w)| vals![n.as_str(), w.as_str()]).collect();
+    let orphans: Vec<OrphanRow> = c
+        .select_in(
+            &format!(
+                "SELECT {} FROM orphan WHERE workspace_id = $1 AND (number_id, wamid) IN (VALUES ",
+                OrphanRow::COLUMNS
+            ),
+            "",
+            vals![workspace.0],
+            wamids,
+        )
+        .await?;
+    let mut orphans = orphans.into_iter().map(OrphanRow::read).collect::<Result<Vec<_>, _>>()?;
+    orphans.sort_by(|a, b| (&a.number, &a.wamid, a.news.kind()).cmp(&(&b.number, &b.wamid, b.news.kind())));
+    orphans.dedup();
+    Ok(Snapshot {
+        identities,
+        conversations: conversations(c, workspace, &people).await?,
+        people: persons(c, workspace, &people).await?,
+        messages,
+        orphans,
+    })
+}
+
+pub(crate) async fn identities(
+    c: &mut Conn,
+    workspace: WorkspaceId,
+    wanted: impl Iterator<Item = &Identity>,
+) -> Result<Vec<IdentityLink>, StoreError> {
+    let keys = wanted.map(|i| vals![i.kind.as_str(), i.scope.as_str(), i.value.as_str()]).collect();
+    let rows: Vec<IdentityRow> = c
+        .select_in(
+            &format!(
+                "SELECT {} FROM identity WHERE workspace_id = $1 AND (kind, scope, value) IN (VALUES ",
+                IdentityRow::COLUMNS
+            ),
+            "",
+            vals![workspace.0],
+            keys,
+        )
+        .await?;
+    rows.into_iter().map(IdentityRow::read).collect()
+}
+
+pub(crate) async fn identities_of(
+    c: &mut Conn,
+    workspace: WorkspaceId,
+    people: &BTreeSet<PersonId>,
+) -> Result<Vec<IdentityLink>, StoreError> {
+    let rows: Vec<IdentityRow> = c
+        .select_in(
+            &format!("SELECT {} FROM identity WHERE workspace_id = $1 AND person_id IN (VALUES ", IdentityRow::COLUMNS),
+            " ORDER BY kind, scope, value",
+            vals![workspace.0],
+            ids(people),
+        )
+        .await?;
+    rows.into_iter().map(IdentityRow::read).collect()
+}
+
+async fn messages(c: &mut Conn, workspace: WorkspaceId, keys: &Keys) -> Result<Vec<MessageHead>, StoreError> {
+    let lock = if c.is_postgres() { " ORDER BY m.id FOR UPDATE" } else { "" };
+    let select = format!("SELECT {} FROM message m WHERE m.workspace_id = $1 AND ", HeadRow::COLUMNS);
+    let by_id = keys.messages.iter().map(|id| vals![id.0]).collect();
+    let mut rows: Vec<HeadRow> =
+        c.select_in(&format!("{select} m.id IN (VALUES "), lock, vals![workspace.0], by_id).await?;
+    let by_wamid = keys.wamids.iter().map(|(n, w)| vals![n.as_str(), w.as_str()]).collect();
+    rows.extend(
+        c.select_in::<HeadRow>(
+            &format!("{select} (m.number_id, m.wamid) IN (VALUES "),
+            lock,
+            vals![workspace.0],
+            by_wamid,
+        )
+        .await?,
+    );
+    let mut heads = rows.into_iter().map(HeadRow::read).collect::<Result<Vec<_>, _>>()?;
+    heads.sort_by_key(|h| h.id);
+    heads.dedup_by_key(|h| h.id);
+    Ok(heads)
+}
+
+pub(crate) async fn persons(
+    c: &mut Conn,
+    workspace: WorkspaceId,
+    people: &BTreeSet<PersonId>,
+) -> Result<Vec<Person>, StoreError> {
+    let lock = if c.is_postgres() { " ORDER BY id FOR UPDATE" } else { "" };
+    let rows: Vec<PersonRow> = c
+        .select_in(
+            &format!("SELECT {} FROM person WHERE workspace_id = $1 AND id IN (VALUES ", PersonRow::COLUMNS),
+            lock,
+            vals![workspace.0],
+            ids(people),
+        )
+        .await?;
+    let mut people: Vec<Person> = rows.into_iter().map(PersonRow::read).collect();
+    people.sort_by_key(|p| p.id);
+    people.dedup_by_key(|p| p.id);
+    Ok(people)
+}
+
+pub(crate) async fn conversations(
+    c: &mut Conn,
+    workspace: WorkspaceId,
+    people: &BTreeSet<PersonId>,
+) -> Result<Vec<Conversation>, StoreError> {
+    let rows: Vec<ConversationRow> = c
+        .select_in(
+            &format!(
+                "SELECT {} FROM conversation WHERE workspace_id = $1 AND person_id IN (VALUES ",
+                ConversationRow::COLUMNS
+            ),
+            "",
+            vals![workspace.0],
+            ids(people),
+        )
+        .await?;
+    let mut conversations: Vec<Conversation> = rows.into_iter().map(ConversationRow::read).collect();
+    conversations.sort_by_key(|c| c.id);
+    conversations.dedup_by_key(|c| c.id);
+    Ok(conversations)
+}
+
+pub(crate) fn ids(people: &BTreeSet<PersonId>) -> Vec<Vec<Val>> {
+    people.iter().map(|id| vals![id.0]).collect()
+}
