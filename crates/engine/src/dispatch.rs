@@ -104,13 +104,7 @@ async fn claim(
     }
 }
 
-async fn one(
-    world: World,
-    number: NumberId,
-    tally: Arc<Tally>,
-    settle: mpsc::Sender<SendSettlement>,
-    task: SendTask,
-) {
+async fn one(world: World, number: NumberId, tally: Arc<Tally>, settle: mpsc::Sender<SendSettlement>, task: SendTask) {
     let end = outcome::of(&world, &number, &tally, &task).await;
     let message = match &task.what {
         ponte_domain::ports::store::SendWhat::Message(m) => Some(m.head.id),

@@ -19,7 +19,7 @@ use ponte_domain::job::{Class, JobKind, NewJob};
 use ponte_domain::message::{Conversation, MessageHead, NewIdentity, NewMessage, Origin, Person, Phase};
 use ponte_domain::outbound::Outbound;
 use ponte_domain::policy::{Decision, Question, decide};
-use ponte_domain::ports::store::{AdmitFn, AdmitKey, AdmitView, Admission, Answer};
+use ponte_domain::ports::store::{Admission, AdmitFn, AdmitKey, AdmitView, Answer};
 use ponte_domain::status::Stamps;
 use ponte_domain::{Millis, window};
 use serde::{Deserialize, Serialize};
@@ -84,7 +84,8 @@ pub async fn admit(world: &World, requests: Vec<SendRequest>) -> Result<Vec<Answ
         let wishes = Arc::new(wishes);
         let (now, ids) = (world.clock.now(), Arc::clone(&world.ids));
         let decide: AdmitFn = Arc::new(move |views| {
-            let mut room = Room { now, ids: ids.as_ref(), people: HashMap::new(), threads: HashMap::new(), keys: HashMap::new() };
+            let mut room =
+                Room { now, ids: ids.as_ref(), people: HashMap::new(), threads: HashMap::new(), keys: HashMap::new() };
             wishes.iter().zip(views).map(|(wish, view)| room.decide(wish, view)).collect()
         });
         let mut decided = world.store.admit(world.workspace, now, keys, decide).await?.into_iter();
@@ -166,7 +167,10 @@ fn prepare(world: &World, request: SendRequest) -> Result<(AdmitKey, Wish), Answ
 
 fn by_phone(text: &str) -> Result<Vec<Identity>, Answer> {
     let Some(value) = phone_digits(text) else {
-        return Err(refused(RECIPIENT_INVALID, "to.phone: a number with country code is needed, for example +55 11 98765 4321"));
+        return Err(refused(
+            RECIPIENT_INVALID,
+            "to.phone: a number with country code is needed, for example +55 11 98765 4321",
+        ));
     };
     Ok([IdentityKind::Phone, IdentityKind::WaId]
         .map(|kind| Identity { kind, scope: String::new(), value: value.clone() })

@@ -91,11 +91,7 @@ fn take_apart(world: &World, segment: &Segment) -> Vec<Located> {
     for (place, entry) in segment.entries.iter().enumerate() {
         let parsed = world.channel.parse(&entry.body, entry.received_at);
         let place = i64::try_from(place).unwrap_or(i64::MAX);
-        updates.extend(parsed.updates.into_iter().map(|update| Located {
-            segment: segment.seq,
-            entry: place,
-            update,
-        }));
+        updates.extend(parsed.updates.into_iter().map(|update| Located { segment: segment.seq, entry: place, update }));
     }
     updates
 }

@@ -81,15 +81,12 @@ async fn one(world: &World, number: &NumberId, claimed: ClaimedLane) -> Option<M
     Some(MediaEnd { lane: claimed.lane, seq: job.seq, message, stored, end })
 }
 
-async fn fetch(
-    world: &World,
-    number: &NumberId,
-    media: &MediaRef,
-) -> Result<(String, i64, Option<String>), CallError> {
+async fn fetch(world: &World, number: &NumberId, media: &MediaRef) -> Result<(String, i64, Option<String>), CallError> {
     let fetched = world.channel.fetch_media(number, &media.id, media.sha256.as_deref()).await?;
     let size = i64::try_from(fetched.bytes.len()).unwrap_or(i64::MAX);
     let key = world.blobs.put(fetched.bytes).await.map_err(|e| {
-        CallError::new(ErrorClass::Retryable { after_ms: None }, "disk", "The file can't be stored.").with_detail(e.to_string())
+        CallError::new(ErrorClass::Retryable { after_ms: None }, "disk", "The file can't be stored.")
+            .with_detail(e.to_string())
     })?;
     Ok((key, size, fetched.mime_type.or_else(|| media.mime_type.clone())))
 }

@@ -3,12 +3,12 @@
 
 use crate::App;
 use crate::problem::Problem;
+use axum::Json;
 use axum::Router;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::Json;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
 use ponte_domain::error::{INVALID_REQUEST, NOT_FOUND, UNAUTHENTICATED};

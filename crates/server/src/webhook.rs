@@ -38,7 +38,10 @@ fn verification(app: &App, query: &str) -> Response<Body> {
     let get = |name: &str| query_value(query, name).unwrap_or_default();
     let (mode, token, challenge) = (get("hub.mode"), get("hub.verify_token"), get("hub.challenge"));
     if challenge.is_empty() || !app.receiver.verify_subscription(&mode, &token) {
-        return text(StatusCode::FORBIDDEN, "hub.mode must be subscribe and hub.verify_token one of the configured tokens");
+        return text(
+            StatusCode::FORBIDDEN,
+            "hub.mode must be subscribe and hub.verify_token one of the configured tokens",
+        );
     }
     // Plain text, whatever the challenge holds.
     let mut response = text(StatusCode::OK, challenge);
@@ -123,7 +126,10 @@ fn decode(text: &str) -> String {
                 let rest = bytes.clone();
                 let hex: Option<u8> = {
                     let pair: Vec<u8> = rest.take(2).collect();
-                    std::str::from_utf8(&pair).ok().filter(|p| p.len() == 2).and_then(|p| u8::from_str_radix(p, 16).ok())
+                    std::str::from_utf8(&pair)
+                        .ok()
+                        .filter(|p| p.len() == 2)
+                        .and_then(|p| u8::from_str_radix(p, 16).ok())
                 };
                 match hex {
                     Some(value) => {

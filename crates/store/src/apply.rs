@@ -5,7 +5,7 @@ use crate::events;
 use crate::journal;
 use crate::lanes;
 use crate::load;
-use crate::rows::{clean, content_vals, conversation_vals, head_vals, person_vals};
+use crate::rows::{content_vals, conversation_vals, head_vals, person_vals};
 use ponte_domain::Millis;
 use ponte_domain::conversation::{Changes, Keys, send_lane};
 use ponte_domain::error::StoreError;
@@ -53,7 +53,7 @@ async fn changes_of_fold(c: &mut Conn, workspace: WorkspaceId, changes: Changes)
     for change in &changes.text_changes {
         c.exec(
             "UPDATE message_content SET body = $3, content = $4 WHERE workspace_id = $1 AND message_id = $2",
-            vals![workspace.0, change.message.0, clean(change.text.clone()), change.content.as_str()],
+            vals![workspace.0, change.message.0, change.text.clone(), change.content.as_str()],
         )
         .await?;
     }
@@ -88,14 +88,7 @@ async fn changed_people(c: &mut Conn, workspace: WorkspaceId, people: &[Person])
     let rows = people
         .iter()
         .map(|p| {
-            vals![
-                p.id.0,
-                p.name.clone(),
-                p.username.clone(),
-                p.marketing_stopped_at,
-                p.preference_at,
-                p.profile_at
-            ]
+            vals![p.id.0, p.name.clone(), p.username.clone(), p.marketing_stopped_at, p.preference_at, p.profile_at]
         })
         .collect();
     c.change_many(
@@ -210,7 +203,8 @@ pub(crate) async fn messages(
             Some(vals![workspace.0, key, m.head.id.0, m.request_hash.clone(), now])
         })
         .collect();
-    c.insert_many("INSERT INTO idempotency (workspace_id, key, message_id, request_hash, created_at)", "", keys).await?;
+    c.insert_many("INSERT INTO idempotency (workspace_id, key, message_id, request_hash, created_at)", "", keys)
+        .await?;
     Ok(())
 }
 
@@ -260,7 +254,7 @@ async fn reactions(c: &mut Conn, workspace: WorkspaceId, changes: &Changes) -> R
             "INSERT INTO reaction (workspace_id, number_id, target, by_whom, emoji, at) VALUES ($1, $2, $3, $4, $5, $6) \
              ON CONFLICT (workspace_id, number_id, target, by_whom) DO UPDATE SET emoji = excluded.emoji, at = excluded.at \
              WHERE reaction.at <= excluded.at",
-            vals![workspace.0, r.number.as_str(), r.target.as_str(), by_whom, clean(r.emoji.clone()), r.at],
+            vals![workspace.0, r.number.as_str(), r.target.as_str(), by_whom, r.emoji.clone(), r.at],
         )
         .await?;
     }
@@ -293,13 +287,15 @@ async fn orphans(c: &mut Conn, workspace: WorkspaceId, changes: &Changes) -> Res
 }
 
 /// Messages that turned out to be accepted: nobody need look at their dead letters, and their lanes may go on now.
-async fn settled(c: &mut Conn, workspace: WorkspaceId, heads: &[MessageHead], now: Millis) -> Result<(), StoreError> {
+pub(crate) async fn settled(
+    c: &mut Conn,
+    workspace: WorkspaceId,
+    heads: &[MessageHead],
+    now: Millis,
+) -> Result<(), StoreError> {
     for head in heads {
-        c.exec(
-            "DELETE FROM dead_letter WHERE workspace_id = $1 AND message_id = $2",
-            vals![workspace.0, head.id.0],
-        )
-        .await?;
+        c.exec("DELETE FROM dead_letter WHERE workspace_id = $1 AND message_id = $2", vals![workspace.0, head.id.0])
+            .await?;
         if let Some(class) = head.class {
             // Only a lane that nobody holds: a call still under way settles its lane itself.
             c.exec(

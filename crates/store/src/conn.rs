@@ -31,17 +31,18 @@ impl From<Option<i64>> for Val {
 }
 impl From<&str> for Val {
     fn from(v: &str) -> Self {
-        Self::Text(Some(v.to_owned()))
+        Self::from(v.to_owned())
     }
 }
 impl From<String> for Val {
+    /// PostgreSQL can't hold U+0000 in text: one in a name must not keep its webhook from being stored.
     fn from(v: String) -> Self {
-        Self::Text(Some(v))
+        Self::Text(Some(if v.contains('\0') { v.replace('\0', "\u{fffd}") } else { v }))
     }
 }
 impl From<Option<String>> for Val {
     fn from(v: Option<String>) -> Self {
-        Self::Text(v)
+        v.map_or(Self::Text(None), Self::from)
     }
 }
 impl From<Vec<u8>> for Val {
@@ -193,11 +194,7 @@ impl Conn {
     }
 
     /// Runs a query; the first row.
-    pub(crate) async fn first<T: Row>(
-        &mut self,
-        sql: impl Into<Sql>,
-        vals: Vec<Val>,
-    ) -> Result<Option<T>, StoreError> {
+    pub(crate) async fn first<T: Row>(&mut self, sql: impl Into<Sql>, vals: Vec<Val>) -> Result<Option<T>, StoreError> {
         Ok(self.all::<T>(sql, vals).await?.into_iter().next())
     }
 
@@ -215,12 +212,7 @@ impl Conn {
 
     /// Inserts many rows: `head` up to VALUES, `tail` after them. Rows go in few statements of few different lengths, so
     /// that they stay prepared.
-    pub(crate) async fn insert_many(
-        &mut self,
-        head: &str,
-        tail: &str,
-        rows: Vec<Vec<Val>>,
-    ) -> Result<u64, StoreError> {
+    pub(crate) async fn insert_many(&mut self, head: &str, tail: &str, rows: Vec<Vec<Val>>) -> Result<u64, StoreError> {
         let mut affected = 0;
         let mut rows = rows.into_iter().peekable();
         while let Some(width) = rows.peek().map(Vec::len) {

@@ -105,7 +105,8 @@ async fn contacts(
         .map(|person| {
             let known = identities.get(&person.id).map(Vec::as_slice).unwrap_or_default();
             let link = links.get(&person.id.0);
-            let contact = contact(&person, known, link.map(|l| l.crm_id.clone()), last_inbound.get(&person.id).copied());
+            let contact =
+                contact(&person, known, link.map(|l| l.crm_id.clone()), last_inbound.get(&person.id).copied());
             (person.id, (contact, link.map(|l| l.written.clone())))
         })
         .collect())
@@ -218,7 +219,8 @@ async fn remember(
         }
         if let Some(person) = end.contact_gone {
             let key = at().into_iter().chain(vals![person.0]).collect();
-            c.exec("DELETE FROM crm_contact WHERE workspace_id = $1 AND connection = $2 AND person_id = $3", key).await?;
+            c.exec("DELETE FROM crm_contact WHERE workspace_id = $1 AND connection = $2 AND person_id = $3", key)
+                .await?;
         }
         if let Some((message, crm_id, hash, statuses)) = &end.message {
             let row = at()

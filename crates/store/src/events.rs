@@ -83,7 +83,8 @@ pub(crate) async fn after(
 ) -> Result<Vec<Event>, StoreError> {
     // Asked before the events are read: what opens later has a higher number and can't be passed either.
     let horizon = if c.is_postgres() {
-        let row: Option<(i64,)> = c.first("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint", vec![]).await?;
+        let row: Option<(i64,)> =
+            c.first("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint", vec![]).await?;
         row.map_or(0, |(xmin,)| xmin)
     } else {
         i64::MAX
@@ -134,10 +135,7 @@ pub(crate) async fn cursor(
     reader: &str,
 ) -> Result<Option<EventCursor>, StoreError> {
     let row: Option<(i64, i64)> = c
-        .first(
-            "SELECT tx, seq FROM cursor_of WHERE workspace_id = $1 AND reader = $2",
-            vals![workspace.0, reader],
-        )
+        .first("SELECT tx, seq FROM cursor_of WHERE workspace_id = $1 AND reader = $2", vals![workspace.0, reader])
         .await?;
     Ok(row.map(|(tx, seq)| EventCursor { tx, seq }))
 }

@@ -57,10 +57,8 @@ async fn views(c: &mut Conn, workspace: WorkspaceId, keys: &[AdmitKey]) -> Resul
     let named: BTreeSet<&Identity> = keys.iter().flat_map(|k| &k.identities).collect();
     let links = load::identities(c, workspace, named.into_iter()).await?;
     let owner: HashMap<&Identity, PersonId> = links.iter().map(|l| (&l.identity, l.person)).collect();
-    let persons: Vec<Option<PersonId>> = keys
-        .iter()
-        .map(|k| k.person.or_else(|| k.identities.iter().find_map(|i| owner.get(i).copied())))
-        .collect();
+    let persons: Vec<Option<PersonId>> =
+        keys.iter().map(|k| k.person.or_else(|| k.identities.iter().find_map(|i| owner.get(i).copied()))).collect();
     let wanted: BTreeSet<PersonId> = persons.iter().flatten().copied().collect();
     let people: HashMap<PersonId, _> =
         load::persons(c, workspace, &wanted).await?.into_iter().map(|p| (p.id, p)).collect();
@@ -78,8 +76,7 @@ async fn views(c: &mut Conn, workspace: WorkspaceId, keys: &[AdmitKey]) -> Resul
     for key in keys {
         if !blocked.contains_key(&key.number) {
             // A hold for pacing ends soon and is the dispatcher's business; only WhatsApp's restriction concerns the gate.
-            let until =
-                crate::sends::held_until(c, workspace, &format!("restricted/{}", key.number)).await?;
+            let until = crate::sends::held_until(c, workspace, &format!("restricted/{}", key.number)).await?;
             blocked.insert(key.number.clone(), (until > 0).then_some(until));
         }
     }

@@ -28,7 +28,11 @@ pub(crate) async fn append(c: &mut Conn, workspace: WorkspaceId, entries: &[Jour
     Ok(())
 }
 
-pub(crate) async fn pending(c: &mut Conn, workspace: WorkspaceId, max_bytes: usize) -> Result<Vec<Segment>, StoreError> {
+pub(crate) async fn pending(
+    c: &mut Conn,
+    workspace: WorkspaceId,
+    max_bytes: usize,
+) -> Result<Vec<Segment>, StoreError> {
     // Sizes first, so that a backlog of large bodies is not loaded at once.
     let sizes: Vec<(i64, i64)> = c
         .all(
@@ -74,10 +78,7 @@ pub(crate) async fn mark(c: &mut Conn, workspace: WorkspaceId, segments: &[i64])
     let mut marked = 0;
     for seq in segments {
         marked += c
-            .exec(
-                "DELETE FROM journal_pending WHERE workspace_id = $1 AND seq = $2",
-                vals![workspace.0, *seq],
-            )
+            .exec("DELETE FROM journal_pending WHERE workspace_id = $1 AND seq = $2", vals![workspace.0, *seq])
             .await?;
     }
     Ok(marked)

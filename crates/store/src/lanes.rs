@@ -156,10 +156,12 @@ impl Lease<'_> {
         let skip = if c.is_postgres() { " FOR UPDATE SKIP LOCKED" } else { "" };
         let rows: Vec<(String, i64)> = c
             .all(
+                // MATERIALIZED: PostgreSQL may evaluate a plain subquery again for every row and so take more than the limit.
                 format!(
-                    "UPDATE lane SET ready_at = $6, owner = $7, fence = fence + 1 WHERE workspace_id = $1 AND kind = $2 \
-                     AND key IN (SELECT key FROM lane WHERE workspace_id = $1 AND kind = $2 AND scope = $3 \
-                     AND priority = $4 AND ready_at <= $5 ORDER BY ready_at LIMIT $8{skip}) RETURNING key, fence"
+                    "WITH picked AS MATERIALIZED (SELECT key FROM lane WHERE workspace_id = $1 AND kind = $2 AND scope = $3 \
+                     AND priority = $4 AND ready_at <= $5 ORDER BY ready_at LIMIT $8{skip}) \
+                     UPDATE lane SET ready_at = $6, owner = $7, fence = fence + 1 WHERE workspace_id = $1 AND kind = $2 \
+                     AND key IN (SELECT key FROM picked) RETURNING key, fence"
                 ),
                 vals![
                     self.workspace.0,
@@ -183,6 +185,7 @@ pub(crate) struct JobRow {
     seq: i64,
     payload: String,
     failures: i64,
+    not_before: Millis,
     begun_at: Option<Millis>,
     created_at: Millis,
     pub(crate) message_id: Option<Uuid>,
@@ -211,9 +214,11 @@ pub(crate) async fn heads(
     let keys = lanes.iter().map(|l| vals![l.key.as_str()]).collect();
     let rows: Vec<JobRow> = c
         .select_in(
-            "SELECT lane_key, seq, payload, failures, begun_at, created_at, message_id FROM job j \
-             WHERE workspace_id = $1 AND kind = $2 AND seq = (SELECT MIN(f.seq) FROM job f WHERE f.workspace_id = $1 \
-             AND f.kind = $2 AND f.lane_key = j.lane_key) AND lane_key IN (VALUES ",
+            // From the lane to its first job by the key: the cost doesn't grow with the length of the lane.
+            "SELECT j.lane_key, j.seq, j.payload, j.failures, j.not_before, j.begun_at, j.created_at, j.message_id \
+             FROM lane v JOIN job j ON j.workspace_id = v.workspace_id AND j.kind = v.kind AND j.lane_key = v.key \
+             AND j.seq = (SELECT MIN(f.seq) FROM job f WHERE f.workspace_id = v.workspace_id AND f.kind = v.kind \
+             AND f.lane_key = v.key) WHERE v.workspace_id = $1 AND v.kind = $2 AND v.key IN (VALUES ",
             "",
             vals![workspace.0, kind.as_str()],
             keys,
@@ -261,18 +266,36 @@ pub(crate) async fn claim(
     let mut claimed = Vec::with_capacity(leased.len());
     let mut begun = Vec::new();
     let keys = leased.iter().map(|l| vals![l.key.as_str()]).collect();
+    // The first jobs of each lane by the key, so that a long lane costs no more than a short one.
+    let first = if c.is_postgres() {
+        "FROM lane v CROSS JOIN LATERAL (SELECT * FROM job f WHERE f.workspace_id = v.workspace_id AND f.kind = v.kind \
+         AND f.lane_key = v.key ORDER BY f.seq LIMIT $3) j"
+    } else {
+        "FROM lane v JOIN job j ON j.workspace_id = v.workspace_id AND j.kind = v.kind AND j.lane_key = v.key AND j.seq IN \
+         (SELECT f.seq FROM job f WHERE f.workspace_id = v.workspace_id AND f.kind = v.kind AND f.lane_key = v.key \
+         ORDER BY f.seq LIMIT $3)"
+    };
     let rows: Vec<JobRow> = c
         .select_in(
-            "SELECT lane_key, seq, payload, failures, begun_at, created_at, message_id FROM (SELECT lane_key, seq, payload, \
-             failures, begun_at, created_at, message_id, ROW_NUMBER() OVER (PARTITION BY lane_key ORDER BY seq) AS place \
-             FROM job WHERE workspace_id = $1 AND kind = $2 AND not_before <= $3 AND lane_key IN (VALUES ",
-            ") AS heads WHERE place <= $4 ORDER BY lane_key, seq",
-            vals![lease.workspace.0, lease.kind.as_str(), lease.now, per_lane as i64],
+            &format!(
+                "SELECT j.lane_key, j.seq, j.payload, j.failures, j.not_before, j.begun_at, j.created_at, j.message_id \
+                 {first} WHERE v.workspace_id = $1 AND v.kind = $2 AND v.key IN (VALUES "
+            ),
+            " ORDER BY j.lane_key, j.seq",
+            vals![lease.workspace.0, lease.kind.as_str(), per_lane as i64],
             keys,
         )
         .await?;
     let mut by_lane: HashMap<String, Vec<Job>> = HashMap::new();
+    let mut waits: HashSet<String> = HashSet::new();
     for row in rows {
+        // What has to wait holds up what stands behind it: the order of a lane is never changed.
+        if row.not_before > lease.now {
+            waits.insert(row.lane_key.clone());
+        }
+        if waits.contains(&row.lane_key) {
+            continue;
+        }
         if row.begun_at.is_none() {
             begun.push((row.lane_key.clone(), row.seq));
         }
@@ -378,17 +401,14 @@ pub(crate) async fn bury(c: &mut Conn, job: Vec<Val>, now: Millis, error: &CallE
 }
 
 /// Opens held lanes for their next job, or removes them when there is none.
-pub(crate) async fn close(
-    c: &mut Conn,
-    workspace: WorkspaceId,
-    now: Millis,
-    lanes: &[Lane],
-) -> Result<(), StoreError> {
+pub(crate) async fn close(c: &mut Conn, workspace: WorkspaceId, now: Millis, lanes: &[Lane]) -> Result<(), StoreError> {
     let keys: Vec<Vec<Val>> = lanes.iter().map(|l| vals![l.kind.as_str(), l.key.as_str()]).collect();
     let next: Vec<(String, String, Millis)> = c
         .select_in(
-            "SELECT kind, lane_key, not_before FROM job j WHERE workspace_id = $1 AND seq = (SELECT MIN(f.seq) FROM job f \
-             WHERE f.workspace_id = $1 AND f.kind = j.kind AND f.lane_key = j.lane_key) AND (kind, lane_key) IN (VALUES ",
+            "SELECT j.kind, j.lane_key, j.not_before FROM lane v JOIN job j ON j.workspace_id = v.workspace_id \
+             AND j.kind = v.kind AND j.lane_key = v.key AND j.seq = (SELECT MIN(f.seq) FROM job f \
+             WHERE f.workspace_id = v.workspace_id AND f.kind = v.kind AND f.lane_key = v.key) \
+             WHERE v.workspace_id = $1 AND (v.kind, v.key) IN (VALUES ",
             "",
             vals![workspace.0],
             keys,

@@ -211,18 +211,12 @@ pub(crate) fn content_vals(workspace: WorkspaceId, m: &NewMessage) -> Vec<Val> {
         workspace.0,
         m.head.id.0,
         m.kind.as_str(),
-        clean(m.text.clone()),
-        // PostgreSQL has no U+0000 in text; in JSON it stands escaped and is left as it is.
+        m.text.clone(),
         m.content.as_str(),
         m.reply_to.as_ref().map(ToString::to_string),
         m.forwarded,
         media
     ]
-}
-
-/// PostgreSQL can't hold U+0000 in text.
-pub(crate) fn clean(text: Option<String>) -> Option<String> {
-    text.map(|t| if t.contains('\0') { t.replace('\0', "\u{fffd}") } else { t })
 }
 
 #[derive(FromRow)]

@@ -40,10 +40,7 @@ pub(crate) async fn hold(c: &mut Conn, workspace: WorkspaceId, scope: &str, unti
 async fn limiter(c: &mut Conn, workspace: WorkspaceId, key: &str) -> Result<i64, StoreError> {
     let lock = if c.is_postgres() { " FOR UPDATE" } else { "" };
     let row: Option<(i64,)> = c
-        .first(
-            format!("SELECT tat FROM limiter WHERE workspace_id = $1 AND key = $2{lock}"),
-            vals![workspace.0, key],
-        )
+        .first(format!("SELECT tat FROM limiter WHERE workspace_id = $1 AND key = $2{lock}"), vals![workspace.0, key])
         .await?;
     Ok(row.map_or(0, |(tat,)| tat))
 }
@@ -333,7 +330,9 @@ impl Pairs {
             )
             .await?;
         let known: HashMap<String, i64> = rows.into_iter().collect();
-        Ok(Self(people.into_iter().map(|p| (p, (known.get(&pair_key(claim, p)).copied().unwrap_or(0), false))).collect()))
+        Ok(Self(
+            people.into_iter().map(|p| (p, (known.get(&pair_key(claim, p)).copied().unwrap_or(0), false))).collect(),
+        ))
     }
 
     fn take(&mut self, limit: &Limit, person: PersonId, now: Millis) -> Option<Millis> {
@@ -397,10 +396,7 @@ impl People {
         let portfolio = claim.limits.portfolio.as_str();
         let key = vals![claim.workspace.0, portfolio, m.head.person.0];
         let known: Option<(i64,)> = c
-            .first(
-                "SELECT at FROM portfolio_person WHERE workspace_id = $1 AND portfolio = $2 AND person_id = $3",
-                key,
-            )
+            .first("SELECT at FROM portfolio_person WHERE workspace_id = $1 AND portfolio = $2 AND person_id = $3", key)
             .await?;
         if known.is_some_and(|(at,)| at > claim.now - DAY) {
             return Ok(None);
@@ -466,11 +462,15 @@ pub(crate) async fn settle(
     for settlement in &lost {
         if let SendEnd::Accepted { wamid, .. } = &settlement.end
             && let Some(mut head) = settlement.message.and_then(|id| heads.remove(&id))
-            && matches!(head.phase, Phase::Sending | Phase::Unknown | Phase::Queued)
+            && matches!(head.phase, Phase::Sending | Phase::Unknown | Phase::Queued | Phase::Dead)
         {
             head.phase = Phase::Accepted;
             head.wamid = head.wamid.or_else(|| wamid.clone().map(Into::into));
             head.stamps.accepted = head.stamps.accepted.or(Some(now));
+            head.error = None;
+            settling.adopt_orphans(c, &mut head).await?;
+            // A dead letter of it would send it twice when somebody puts it back.
+            crate::apply::settled(c, workspace, std::slice::from_ref(&head), now).await?;
             settling.event(EventKind::MessageAccepted, &head, json!({ "settled_by": "late answer" }));
             settling.changed.push(head);
         }

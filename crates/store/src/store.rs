@@ -323,9 +323,7 @@ impl Store for SqlStore {
         ends: Vec<CrmEnd>,
     ) -> Result<u64, StoreError> {
         let (connection, node) = (connection.clone(), Arc::clone(&self.node));
-        write!(self, (connection, ends, node), |c| {
-            crm::settle(c, workspace, &connection, &node, now, &ends).await
-        })
+        write!(self, (connection, ends, node), |c| { crm::settle(c, workspace, &connection, &node, now, &ends).await })
     }
 
     async fn events_after(

@@ -67,10 +67,8 @@ async fn tell_others(pool: PgPool, mut told: mpsc::UnboundedReceiver<Topic>) {
     while told.recv_many(&mut topics, 1024).await > 0 {
         topics.sort_by_key(|t| Topic::ALL.iter().position(|k| k == t));
         topics.dedup();
-        let numbers: Vec<String> = topics
-            .drain(..)
-            .filter_map(|t| Topic::ALL.iter().position(|k| *k == t).map(|i| i.to_string()))
-            .collect();
+        let numbers: Vec<String> =
+            topics.drain(..).filter_map(|t| Topic::ALL.iter().position(|k| *k == t).map(|i| i.to_string())).collect();
         let _ = sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(numbers.join(",")).execute(&pool).await;
         tokio::time::sleep(SPACING).await;
     }

@@ -129,12 +129,7 @@ impl Writer {
     }
 }
 
-async fn run_sqlite(
-    mut c: Conn,
-    mut bodies: mpsc::Receiver<Append>,
-    mut works: mpsc::Receiver<Queued>,
-    wakes: Wakes,
-) {
+async fn run_sqlite(mut c: Conn, mut bodies: mpsc::Receiver<Append>, mut works: mpsc::Receiver<Queued>, wakes: Wakes) {
     let mut appends: Vec<Append> = Vec::new();
     loop {
         let mut waiting: Vec<Box<dyn Pending>> = Vec::new();

@@ -43,13 +43,7 @@ pub async fn request(
     asked.await.with_context(|| format!("{method} {path}: no answer within ten seconds"))?
 }
 
-async fn exchange(
-    to: SocketAddr,
-    method: &str,
-    path: &str,
-    headers: &[(&str, &str)],
-    body: &[u8],
-) -> Result<Answer> {
+async fn exchange(to: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer> {
     let mut stream = TcpStream::connect(to).await?;
     let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {to}\r\nconnection: close\r\n");
     for (name, value) in headers {
@@ -113,7 +107,8 @@ mod tests {
         let plain = parse(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi").unwrap();
         assert_eq!((plain.status, plain.text()), (200, "hi".to_owned()));
         let chunked =
-            parse(b"HTTP/1.1 503 No\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n3;a=b\r\n yo\r\n0\r\n\r\n").unwrap();
+            parse(b"HTTP/1.1 503 No\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n3;a=b\r\n yo\r\n0\r\n\r\n")
+                .unwrap();
         assert_eq!((chunked.status, chunked.text()), (503, "hi yo".to_owned()));
         assert!(parse(b"nonsense").is_err());
     }

@@ -205,9 +205,8 @@ impl Drop for Program {
 
 fn launch(program: &Path, folder: &Path, options: &ProgramOptions) -> Result<Child> {
     let config = folder.join("ponte.toml");
-    let fill = |arg: &str| {
-        arg.replace("{config}", &config.to_string_lossy()).replace("{dir}", &folder.to_string_lossy())
-    };
+    let fill =
+        |arg: &str| arg.replace("{config}", &config.to_string_lossy()).replace("{dir}", &folder.to_string_lossy());
     let log = std::fs::File::options().create(true).append(true).open(folder.join("log"))?;
     let mut command = Command::new(program);
     if options.args.is_empty() {
@@ -235,7 +234,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_it_writes_is_kept_over_its_lives_and_signals_reach_it() {
-        let script = "[ -f once ] && exit 3; touch once; trap 'echo bye; exit 7' TERM; cat \"$0\"; while :; do sleep 0.02; done";
+        let script =
+            "[ -f once ] && exit 3; touch once; trap 'echo bye; exit 7' TERM; cat \"$0\"; while :; do sleep 0.02; done";
         let mut program = Program::spawn(shell(script)).unwrap();
         while !program.log().contains("dir") {
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -162,7 +162,8 @@ fn settle_unknown(world: &World, task: &SendTask, m: &OutMessage) -> SendEnd {
         let title = "WhatsApp reported on later messages but never on this one: it was not taken.";
         return SendEnd::Retry(now, CallError::new(ErrorClass::Retryable { after_ms: None }, "not_taken", title));
     }
-    let unknown = || CallError::new(ErrorClass::UnknownOutcome, "unknown_outcome", "Nobody knows whether WhatsApp took it.");
+    let unknown =
+        || CallError::new(ErrorClass::UnknownOutcome, "unknown_outcome", "Nobody knows whether WhatsApp took it.");
     if waited >= settings.unknown_give_up_ms {
         return SendEnd::Dead(unknown());
     }

@@ -170,11 +170,8 @@ async fn write_messages(world: &World, connection: &Connection, items: &mut [Ite
             });
         }
     }
-    let results = if rows.is_empty() {
-        Vec::new()
-    } else {
-        row_results(rows.len(), connection.crm.write_messages(&rows).await)
-    };
+    let results =
+        if rows.is_empty() { Vec::new() } else { row_results(rows.len(), connection.crm.write_messages(&rows).await) };
     let results: HashMap<MessageId, (RowResult, &MessageWrite)> =
         rows.iter().zip(results).map(|(row, result)| (row.message, (result, row))).collect();
     let now = world.clock.now();

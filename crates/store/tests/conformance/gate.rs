@@ -77,7 +77,7 @@ both_engines!(the_view_shows_what_is_stored, |db| async move {
         *keep.lock().unwrap() = views.clone();
         views.iter().map(|_| Admission { answer: Some(Answer::Filed), ..Admission::default() }).collect()
     });
-    assert_eq!(world.store.admit(W, keys, decide).await.unwrap(), [Answer::Filed, Answer::Filed]);
+    assert_eq!(world.store.admit(W, T0, keys, decide).await.unwrap(), [Answer::Filed, Answer::Filed]);
     let seen = seen.lock().unwrap();
     assert_eq!(seen[0].person.as_ref().unwrap().name.as_deref(), Some("name of 5511999990001"));
     assert_eq!(seen[0].identities, [wa_id("5511999990001")]);
@@ -92,10 +92,11 @@ both_engines!(all_or_nothing, |db| async move {
     // A second message under an identifier that is taken can't be stored: its companions must not be either.
     let stored = world.store.message(W, id).await.unwrap().unwrap();
     let clash = world.clone();
-    let keys = vec![
-        AdmitKey { number: number(), identities: vec![], person: Some(stored.person_id), idempotency_key: None };
-        2
-    ];
+    let keys =
+        vec![
+            AdmitKey { number: number(), identities: vec![], person: Some(stored.person_id), idempotency_key: None };
+            2
+        ];
     let decide = Arc::new(move |_: Vec<AdmitView>| {
         let job = |payload: &str| NewJob {
             kind: JobKind::Send,
@@ -113,7 +114,7 @@ both_engines!(all_or_nothing, |db| async move {
             Admission { new_person: Some(bad), answer: Some(Answer::Filed), ..Admission::default() },
         ]
     });
-    let refused = world.store.admit(W, keys, decide).await;
+    let refused = world.store.admit(W, T0, keys, decide).await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
     assert_eq!(world.store.overview(W, T0).await.unwrap().jobs, vec![("send".to_owned(), 1)]);
 });
@@ -133,7 +134,7 @@ both_engines!(a_receipt_keeps_the_time_it_was_filed_at, |db| async move {
         };
         vec![Admission { job: Some(job), answer: Some(Answer::Filed), ..Admission::default() }]
     });
-    world.store.admit(W, keys, decide).await.unwrap();
+    world.store.admit(W, T0, keys, decide).await.unwrap();
     let claimed = world.claim(T0).await;
     assert_eq!(claimed.tasks[0].job.created_at, T0, "retries give up by this time");
 });

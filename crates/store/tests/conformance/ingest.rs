@@ -6,9 +6,7 @@ use crate::support::{
 use ponte_domain::conversation::Keys;
 use ponte_domain::error::StoreError;
 use ponte_domain::identity::Party;
-use ponte_domain::inbound::{
-    AccountNotice, Edit, MediaRef, Preference, Reaction, SystemChange, Unknown, UpdateKind,
-};
+use ponte_domain::inbound::{AccountNotice, Edit, MediaRef, Preference, Reaction, SystemChange, Unknown, UpdateKind};
 use ponte_domain::job::{Class, JobKind};
 use ponte_domain::message::Phase;
 use ponte_domain::ports::store::{IngestCounts, Store};
@@ -96,8 +94,8 @@ both_engines!(a_change_of_number_moves_the_identifier_and_keeps_the_past, |db| a
     world.ingest(&[inbound(change.clone())]).await;
     world.ingest(&[inbound(change)]).await;
     let mut raw = Raw::open(&db).await;
-    let owners = raw.texts("SELECT DISTINCT CAST(person_id AS TEXT) FROM identity").await;
-    assert_eq!(owners.len(), 1, "both numbers are Ana's now");
+    let owners = raw.texts("SELECT CAST(COUNT(DISTINCT person_id) AS TEXT) FROM identity").await;
+    assert_eq!(owners, ["1"], "both numbers are Ana's now");
     assert_eq!(raw.texts("SELECT value FROM identity_past").await, ["5511999990002"]);
     world.ingest(&[text("5511999990002", "wamid.4", T0 + 2)]).await;
     assert_eq!(world.store.overview(W, T0).await.unwrap().people, 2);
@@ -142,8 +140,7 @@ both_engines!(edits_and_reactions_newest_wins, |db| async move {
     world.ingest(&[text(ANA, "wamid.1", T0)]).await;
     for (n, at, words) in [(2, T0 + 20, "second"), (3, T0 + 10, "first")] {
         let mut edit = message(by_wa_id(ANA), &format!("wamid.{n}"), at);
-        edit.edit =
-            Some(Edit { target: "wamid.1".to_owned().into(), text: Some(words.into()), raw: "{}".into() });
+        edit.edit = Some(Edit { target: "wamid.1".to_owned().into(), text: Some(words.into()), raw: "{}".into() });
         world.ingest(&[inbound(edit)]).await;
     }
     for (n, at, emoji) in [(4, T0 + 1, Some("👍")), (5, T0 + 9, None), (6, T0 + 5, Some("❤"))] {

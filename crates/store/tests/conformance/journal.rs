@@ -6,11 +6,7 @@ use ponte_domain::ports::store::{Segment, Store};
 use ponte_testkit::both_engines;
 
 fn bodies(segments: &[Segment]) -> Vec<String> {
-    segments
-        .iter()
-        .flat_map(|s| &s.entries)
-        .map(|e| String::from_utf8(e.body.to_vec()).unwrap())
-        .collect()
+    segments.iter().flat_map(|s| &s.entries).map(|e| String::from_utf8(e.body.to_vec()).unwrap()).collect()
 }
 
 both_engines!(one_after_the_other_keeps_order, |db| async move {

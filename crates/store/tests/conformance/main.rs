@@ -7,17 +7,17 @@
 
 mod support;
 
-//mod crm;
+mod crm;
 mod events;
-//mod failure;
-//mod flat;
+mod failure;
+mod flat;
 mod gate;
 mod ingest;
 mod journal;
-//mod lanes;
+mod lanes;
 mod limits;
-//mod model;
-//mod nodes;
-//mod schema;
+mod model;
+mod nodes;
+mod schema;
 mod sends;
 mod shuffle;

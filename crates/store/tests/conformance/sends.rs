@@ -189,11 +189,8 @@ both_engines!(identifiers_of_the_answer_are_remembered, |db| async move {
     let known = crate::support::wa_id(ANA);
     let end = SendEnd::Accepted { wamid: Some("wamid.1".into()), identities: vec![user, known], held: None };
     world.settle(T0, &task, end).await;
-    world.ingest(&[crate::support::inbound(crate::support::message(
-        crate::support::by_user_id("BR.9"),
-        "wamid.2",
-        T0,
-    ))])
-    .await;
+    world
+        .ingest(&[crate::support::inbound(crate::support::message(crate::support::by_user_id("BR.9"), "wamid.2", T0))])
+        .await;
     assert_eq!(world.store.overview(W, T0).await.unwrap().people, 1);
 });

@@ -1,8 +1,9 @@
 //! Duplicates, order and the cuts between batches change nothing of what is stored in the end.
 
 use crate::support::{Raw, T0, World, by_user_id, inbound, message, status, text};
+use ponte_domain::identity::Party;
 use ponte_domain::ids::WorkspaceId;
-use ponte_domain::inbound::{Edit, Reaction, Update};
+use ponte_domain::inbound::{Edit, Reaction, Update, UpdateKind};
 use ponte_domain::status::Status;
 use ponte_testkit::{SeededChance, both_engines};
 use proptest::collection::vec;
@@ -56,7 +57,12 @@ fn updates(steps: &[Step]) -> Vec<Update> {
                     m.reaction = Some(Reaction { target: wamid(*of), emoji: emoji.then(|| format!("e{i}")) });
                 }
                 Step::Status { of, rung } if said.insert(("status", *of, *rung)) => {
-                    return Some(status(&format!("wamid.{of}"), *rung, at, &phone(7), None));
+                    let mut update = status(&format!("wamid.{of}"), *rung, at, "", None);
+                    // Statuses carry no identifier of their own here: one of an unknown message tells of nobody.
+                    if let UpdateKind::Status(s) = &mut update.kind {
+                        s.recipient = Party::default();
+                    }
+                    return Some(update);
                 }
                 _ => return None,
             }
@@ -69,9 +75,7 @@ fn updates(steps: &[Step]) -> Vec<Update> {
 async fn picture(raw: &mut Raw, workspace: WorkspaceId) -> Vec<String> {
     let w = workspace.0;
     let who = |person: &str| {
-        format!(
-            "(SELECT MIN(x.kind || x.value) FROM identity x WHERE x.workspace_id = {w} AND x.person_id = {person})"
-        )
+        format!("(SELECT MIN(x.kind || x.value) FROM identity x WHERE x.workspace_id = {w} AND x.person_id = {person})")
     };
     let n = |column: &str| format!("COALESCE(CAST({column} AS TEXT), '-')");
     let queries = [
@@ -83,16 +87,28 @@ async fn picture(raw: &mut Raw, workspace: WorkspaceId) -> Vec<String> {
             "SELECT 'message ' || m.wamid || ' by ' || {} || ' ' || m.origin || m.phase || ' ' || t.kind || COALESCE(t.body, '-') \
              || t.content || ' ' || {} || ' ' || {} || ' ' || {} || ' ' || {} || ' ' || {} || ' ' || {} || ' ' || {} FROM message m \
              JOIN message_content t ON t.workspace_id = m.workspace_id AND t.message_id = m.id WHERE m.workspace_id = {w}",
-            who("m.person_id"), n("m.sent_at"), n("m.delivered_at"), n("m.read_at"), n("m.played_at"), n("m.failed_at"),
-            n("m.edited_at"), n("m.withdrawn_at")
+            who("m.person_id"),
+            n("m.sent_at"),
+            n("m.delivered_at"),
+            n("m.read_at"),
+            n("m.played_at"),
+            n("m.failed_at"),
+            n("m.edited_at"),
+            n("m.withdrawn_at")
         ),
         format!(
             "SELECT 'conversation of ' || {} || ' ' || number_id || {} || ' ' || {} FROM conversation c WHERE workspace_id = {w}",
-            who("c.person_id"), n("last_inbound_at"), n("last_message_at")
+            who("c.person_id"),
+            n("last_inbound_at"),
+            n("last_message_at")
         ),
-        format!("SELECT 'person ' || COALESCE(name, '-') || COALESCE(username, '-') FROM person WHERE workspace_id = {w}"),
+        format!(
+            "SELECT 'person ' || COALESCE(name, '-') || COALESCE(username, '-') FROM person WHERE workspace_id = {w}"
+        ),
         format!("SELECT 'orphan ' || wamid || kind || news FROM orphan WHERE workspace_id = {w}"),
-        format!("SELECT 'reaction ' || target || COALESCE(emoji, '-') || CAST(at AS TEXT) FROM reaction WHERE workspace_id = {w}"),
+        format!(
+            "SELECT 'reaction ' || target || COALESCE(emoji, '-') || CAST(at AS TEXT) FROM reaction WHERE workspace_id = {w}"
+        ),
     ];
     let mut lines = Vec::new();
     for query in queries {

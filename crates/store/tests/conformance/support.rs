@@ -115,7 +115,7 @@ impl World {
         let decide = Arc::new(move |views: Vec<AdmitView>| {
             asked.iter().zip(views).map(|((to, class, key), view)| let_in(&*ids, now, to, *class, key, view)).collect()
         });
-        self.store.admit(self.workspace, keys, decide).await.expect("admitted")
+        self.store.admit(self.workspace, now, keys, decide).await.expect("admitted")
     }
 
     pub async fn claim(&self, now: Millis) -> ClaimedSends {
@@ -129,8 +129,7 @@ impl World {
 
     /// Settles one; how many were refused for a lost fence.
     pub async fn settle(&self, now: Millis, task: &SendTask, end: SendEnd) -> u64 {
-        let settlement =
-            SendSettlement { lane: task.lane.clone(), seq: task.job.seq, message: message_of(task), end };
+        let settlement = SendSettlement { lane: task.lane.clone(), seq: task.job.seq, message: message_of(task), end };
         self.store.settle_sends(self.workspace, now, vec![settlement]).await.expect("settled")
     }
 
@@ -165,21 +164,10 @@ impl World {
     }
 }
 
-fn let_in(
-    ids: &dyn IdSource,
-    now: Millis,
-    to: &str,
-    class: Class,
-    key: &Option<String>,
-    view: AdmitView,
-) -> Admission {
+fn let_in(ids: &dyn IdSource, now: Millis, to: &str, class: Class, key: &Option<String>, view: AdmitView) -> Admission {
     if let Some((head, _)) = view.earlier {
-        let answer = Answer::Queued {
-            message: head.id,
-            person: head.person,
-            conversation: head.conversation,
-            again: true,
-        };
+        let answer =
+            Answer::Queued { message: head.id, person: head.person, conversation: head.conversation, again: true };
         return Admission { answer: Some(answer), ..Admission::default() };
     }
     let mut admission = Admission::default();
@@ -385,15 +373,7 @@ pub fn crm_job(lane: &str, payload: &str) -> NewJob {
 }
 
 pub fn crm_end(lane: &Lane, seq: i64, end: JobEnd) -> CrmEnd {
-    CrmEnd {
-        lane: lane.clone(),
-        seq,
-        contact: None,
-        contact_gone: None,
-        message: None,
-        message_uncertain: None,
-        end,
-    }
+    CrmEnd { lane: lane.clone(), seq, contact: None, contact_gone: None, message: None, message_uncertain: None, end }
 }
 
 pub fn entry(text: &str, at: Millis) -> JournalEntry {

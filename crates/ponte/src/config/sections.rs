@@ -1,0 +1,315 @@
+//! The sections of the configuration, as checked values.
+
+use ponte_domain::Millis;
+use ponte_domain::ports::store::SendLimits;
+use ponte_domain::rate::Limit;
+use ponte_domain::retry::RetryPolicy;
+use ponte_store::Database;
+use secrecy::SecretString;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Everything the program was told.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `[server]`
+    pub server: Server,
+    /// Which database, from `[database] url`.
+    pub database: Database,
+    /// `[database]`
+    pub database_section: DatabaseSection,
+    /// `[storage] media_dir`
+    pub media_dir: PathBuf,
+    /// `[log]`
+    pub log: Log,
+    /// `[whatsapp]`
+    pub whatsapp: WhatsApp,
+    /// `[[whatsapp.apps]]`
+    pub apps: Vec<AppSettings>,
+    /// `[[whatsapp.numbers]]`
+    pub numbers: Vec<NumberSettings>,
+    /// `[dispatch]`
+    pub dispatch: Dispatch,
+    /// `[retry]`
+    pub retry: RetryPolicy,
+    /// `[journal] retention_days`, as milliseconds.
+    pub journal_retention_ms: Millis,
+    /// `[[api.keys]]`
+    pub api_keys: Vec<ApiKey>,
+    /// `[[crm.connections]]`
+    pub crms: Vec<CrmConnection>,
+    /// `[egress] allow_private`
+    pub allow_private: Vec<String>,
+}
+
+/// `[server]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// Bytes.
+    pub webhook_body_limit: usize,
+    /// Bytes.
+    pub api_body_limit: usize,
+    /// Connections at once.
+    pub max_connections: usize,
+}
+
+/// `[database]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseSection {
+    /// `sqlite:PATH` or `postgres://…`; may hold a password.
+    pub url: String,
+    /// Connections.
+    pub connections: u32,
+    /// Migrate at start.
+    pub migrate: bool,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// Level or filter.
+    pub level: String,
+    /// Text or JSON.
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// `[whatsapp]` without its lists.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WhatsApp {
+    /// Meta's API.
+    pub base_url: String,
+    /// Its version.
+    pub version: String,
+    /// Milliseconds.
+    pub send_timeout_ms: u64,
+    /// Hosts besides Meta's that may see the token.
+    pub extra_media_hosts: Vec<String>,
+}
+
+/// `[[whatsapp.apps]]`, as written.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawApp {
+    pub(super) name: String,
+    pub(super) app_secrets: Vec<String>,
+    pub(super) verify_token: String,
+}
+
+/// An app at Meta.
+#[derive(Debug, Clone)]
+pub struct AppSettings {
+    /// For people.
+    pub name: String,
+    /// All are valid.
+    pub app_secrets: Vec<SecretString>,
+    /// For Meta's verification request.
+    pub verify_token: SecretString,
+}
+
+/// `[[whatsapp.numbers]]`, as written.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawNumber {
+    pub(super) phone_number_id: String,
+    pub(super) waba_id: String,
+    pub(super) portfolio_id: Option<String>,
+    pub(super) access_token: String,
+    #[serde(default = "eighty")]
+    pub(super) per_second: u32,
+    #[serde(default = "two_hundred_fifty")]
+    pub(super) people_per_day: i64,
+    #[serde(default = "six")]
+    pub(super) pair_seconds: u32,
+    #[serde(default = "forty_five")]
+    pub(super) pair_burst: u32,
+}
+
+const fn eighty() -> u32 {
+    80
+}
+const fn two_hundred_fifty() -> i64 {
+    250
+}
+const fn six() -> u32 {
+    6
+}
+const fn forty_five() -> u32 {
+    45
+}
+
+/// A business number.
+#[derive(Debug, Clone)]
+pub struct NumberSettings {
+    /// Meta's id.
+    pub phone_number_id: String,
+    /// Its account.
+    pub waba_id: String,
+    /// Token for its calls.
+    pub access_token: SecretString,
+    /// Its limits.
+    pub limits: SendLimits,
+}
+
+/// `[dispatch]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dispatch {
+    /// Ceiling of the workspace.
+    pub plan: Plan,
+    /// Calls a second to begin with.
+    pub start_per_second: f64,
+    /// Share of all processors.
+    pub cpu_ceiling: f64,
+    /// Calls at once.
+    pub max_in_flight: usize,
+    /// Milliseconds.
+    pub unknown_look_ms: Millis,
+    /// Milliseconds.
+    pub unknown_settle_ms: Millis,
+    /// Milliseconds.
+    pub unknown_give_up_ms: Millis,
+}
+
+/// A workspace's plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Plan {
+    /// 300 a minute.
+    Standard,
+    /// 1,500 a minute.
+    Enterprise,
+    /// Only Meta's limits.
+    Unlimited,
+}
+
+impl Plan {
+    /// Its limit: spread over the minute, with five seconds' worth at once.
+    #[must_use]
+    pub fn limit(self) -> Option<Limit> {
+        match self {
+            Self::Standard => Some(Limit::new(300, 60, 25)),
+            Self::Enterprise => Some(Limit::new(1500, 60, 125)),
+            Self::Unlimited => None,
+        }
+    }
+}
+
+/// `[journal]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Journal {
+    pub(super) retention_days: u32,
+}
+
+/// `[storage]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Storage {
+    pub(super) media_dir: PathBuf,
+}
+
+/// `[egress]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Egress {
+    pub(super) allow_private: Vec<String>,
+}
+
+/// `[[api.keys]]`, as written.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawKey {
+    pub(super) name: String,
+    pub(super) token: String,
+}
+
+/// A key for programs.
+#[derive(Debug, Clone)]
+pub struct ApiKey {
+    /// Whose.
+    pub name: String,
+    /// The key.
+    pub token: SecretString,
+}
+
+/// `[[crm.connections]]`, as written.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawCrm {
+    pub(super) name: String,
+    pub(super) kind: CrmKind,
+    pub(super) token: Option<String>,
+    pub(super) oauth: Option<RawOauth>,
+    pub(super) base_url: Option<String>,
+    pub(super) api_version: Option<String>,
+    pub(super) match_existing: Option<bool>,
+    pub(super) calls_per_10s: Option<u32>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawOauth {
+    pub(super) client_id: String,
+    pub(super) client_secret: String,
+    pub(super) refresh_token: String,
+}
+
+/// Which CRM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CrmKind {
+    /// HubSpot.
+    Hubspot,
+}
+
+/// A CRM connection.
+#[derive(Debug, Clone)]
+pub struct CrmConnection {
+    /// Its name: lanes, cursors and links are kept under it.
+    pub name: String,
+    /// Which CRM.
+    pub kind: CrmKind,
+    /// How to sign in.
+    pub auth: CrmAuth,
+    /// Where, when not the default.
+    pub base_url: Option<String>,
+    /// Which version, when not the default.
+    pub api_version: Option<String>,
+    /// Look for contacts by phone first.
+    pub match_existing: bool,
+    /// The account's limit, when not the default.
+    pub calls_per_10s: Option<u32>,
+}
+
+/// How to sign in to a CRM.
+#[derive(Debug, Clone)]
+pub enum CrmAuth {
+    /// A fixed token.
+    Token(SecretString),
+    /// A refresh token.
+    Oauth {
+        /// Client id.
+        client_id: String,
+        /// Client secret.
+        client_secret: SecretString,
+        /// Refresh token.
+        refresh_token: SecretString,
+    },
+}

@@ -1,0 +1,86 @@
+//! The cost of a claim doesn't grow with what is queued: not with the number of lanes, not with the length of one.
+
+use crate::lanes::crm;
+use crate::support::{LEASE, NUMBER, T0, W, World, crm_end, crm_job};
+use ponte_domain::event::EventCursor;
+use ponte_domain::job::{JobEnd, JobKind, NewJob};
+use ponte_domain::ports::store::{SendEnd, SendSettlement, Store};
+use ponte_testkit::both_engines;
+use std::time::{Duration, Instant};
+
+impl World {
+    async fn fill(&self, jobs: impl Iterator<Item = NewJob>) {
+        let lease = self.store.lease(self.workspace, "reader", T0, LEASE).await.unwrap().unwrap();
+        let mut jobs = jobs.peekable();
+        while jobs.peek().is_some() {
+            let some: Vec<NewJob> = jobs.by_ref().take(2_000).collect();
+            self.store.advance(W, lease.clone(), "reader", EventCursor::default(), some).await.unwrap();
+        }
+    }
+
+    /// The median of claiming a hundred heads and putting them back.
+    async fn hundred_heads(&self) -> Duration {
+        let mut times = Vec::new();
+        for round in 0..15 {
+            let begun = Instant::now();
+            let claimed = self.claim(T0 + round).await;
+            times.push(begun.elapsed());
+            assert_eq!(claimed.tasks.len(), 100);
+            let ends = claimed.tasks.iter().map(|t| SendSettlement {
+                lane: t.lane.clone(),
+                seq: t.job.seq,
+                message: None,
+                end: SendEnd::PutBack(T0 + round),
+            });
+            assert_eq!(self.store.settle_sends(W, T0 + round, ends.collect()).await.unwrap(), 0);
+        }
+        times.sort();
+        times[7]
+    }
+
+    /// The median of claiming the head of lane `a` and putting it back.
+    async fn one_head(&self) -> Duration {
+        let mut times = Vec::new();
+        for _ in 0..15 {
+            let begun = Instant::now();
+            let claimed = self.take(T0, 1, 2).await;
+            let ends = claimed[0].jobs.iter().map(|j| crm_end(&claimed[0].lane, j.seq, JobEnd::PutBack(T0)));
+            assert_eq!(self.store.settle_crm(W, &crm(), T0, ends.collect()).await.unwrap(), 0);
+            times.push(begun.elapsed());
+        }
+        times.sort();
+        times[7]
+    }
+}
+
+fn sends(lanes: std::ops::Range<u32>) -> impl Iterator<Item = NewJob> {
+    lanes.map(|i| NewJob {
+        kind: JobKind::Send,
+        lane: format!("{NUMBER}/{i:06}/reply"),
+        scope: NUMBER.into(),
+        priority: i64::from(i % 3),
+        not_before: T0,
+        payload: "{}".into(),
+        dedup: None,
+    })
+}
+
+both_engines!(in_the_number_of_lanes, |db| async move {
+    let world = World::open(&db).await;
+    world.fill(sends(0..1_000)).await;
+    let few = world.hundred_heads().await;
+    world.fill(sends(1_000..50_000)).await;
+    let many = world.hundred_heads().await;
+    println!("100 heads: {few:?} of 1,000 lanes, {many:?} of 50,000");
+    assert!(many < few * 5 + Duration::from_millis(10), "{few:?} of 1,000 lanes, {many:?} of 50,000");
+});
+
+both_engines!(in_the_length_of_a_lane, |db| async move {
+    let world = World::open(&db).await;
+    world.fill((0..100).map(|i| crm_job("a", &i.to_string()))).await;
+    let short = world.one_head().await;
+    world.fill((100..20_000).map(|i| crm_job("a", &i.to_string()))).await;
+    let long = world.one_head().await;
+    println!("one head: {short:?} of 100 jobs, {long:?} of 20,000");
+    assert!(long < short * 5 + Duration::from_millis(5), "{short:?} of 100 jobs, {long:?} of 20,000");
+});
