@@ -41,12 +41,10 @@ pub enum Decision {
 /// Decides. Every rule that says no is final for this message; none is skipped by any flag.
 #[must_use]
 pub fn decide(q: &Question<'_>) -> Decision {
-    if let Some(until) = q.number_blocked_until.filter(|until| *until > q.now) {
-        return Decision::Defer(until, NUMBER_BLOCKED);
-    }
     if q.message.is_receipt() {
         return Decision::Allow;
     }
+    let in_window = window::is_open(q.window_until, q.now);
     if q.class == Class::Marketing {
         if !q.message.is_template() {
             return Decision::Deny(MARKETING_NEEDS_TEMPLATE);
@@ -55,11 +53,15 @@ pub fn decide(q: &Question<'_>) -> Decision {
             return Decision::Deny(OPTED_OUT);
         }
     }
-    if !q.message.is_template() && !window::is_open(q.window_until, q.now) {
+    if !q.message.is_template() && !in_window {
         return Decision::Deny(WINDOW_CLOSED);
     }
     if !q.has_phone && needs_phone(q.message) {
         return Decision::Deny(PHONE_REQUIRED);
+    }
+    // A restriction is for what the business begins; people who wrote are still answered.
+    if !in_window && let Some(until) = q.number_blocked_until.filter(|until| *until > q.now) {
+        return Decision::Defer(until, NUMBER_BLOCKED);
     }
     Decision::Allow
 }
@@ -108,14 +110,12 @@ mod tests {
     }
 
     #[test]
-    fn a_blocked_number_defers_everything() {
-        let q =
-            Question { number_blocked_until: Some(2_000_000), ..ask(&template(), Class::Reply) }.number_blocked_until;
-        assert_eq!(q, Some(2_000_000));
-        assert_eq!(
-            decide(&Question { number_blocked_until: Some(2_000_000), ..ask(&template(), Class::Reply) }),
-            Decision::Defer(2_000_000, NUMBER_BLOCKED)
-        );
+    fn a_restricted_number_defers_what_the_business_begins() {
+        let template = template();
+        let restricted = Question { number_blocked_until: Some(2_000_000), ..ask(&template, Class::Transactional) };
+        assert_eq!(decide(&restricted), Decision::Defer(2_000_000, NUMBER_BLOCKED));
+        assert_eq!(decide(&Question { window_until: Some(90_000_000), ..restricted }), Decision::Allow);
+        assert_eq!(decide(&Question { now: 2_000_000, ..restricted }), Decision::Allow);
     }
 
     proptest! {

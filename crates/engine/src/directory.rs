@@ -61,4 +61,8 @@ impl Directory for Numbers {
     fn knows(&self, number: &NumberId) -> bool {
         self.numbers.contains_key(number)
     }
+
+    fn numbers_of(&self, waba_id: &str) -> Vec<NumberId> {
+        self.all().filter(|n| n.waba_id == waba_id).map(|n| n.id.clone()).collect()
+    }
 }

@@ -70,6 +70,9 @@ async fn changes_of_fold(c: &mut Conn, workspace: WorkspaceId, changes: Changes)
     orphans(c, workspace, &changes).await?;
     settled(c, workspace, &changes.settled, now).await?;
     events::append(c, workspace, changes.events).await?;
+    for (scope, until) in &changes.restrictions {
+        crate::sends::hold(c, workspace, scope, *until).await?;
+    }
     lanes::enqueue(c, workspace, now, changes.jobs).await
 }
 
@@ -272,7 +275,7 @@ async fn orphans(c: &mut Conn, workspace: WorkspaceId, changes: &Changes) -> Res
         .collect();
     c.insert_many(
         "INSERT INTO orphan (workspace_id, number_id, wamid, kind, news, at)",
-        "ON CONFLICT (workspace_id, number_id, wamid, kind) DO NOTHING",
+        "ON CONFLICT (workspace_id, number_id, wamid, kind) DO UPDATE SET news = excluded.news, at = excluded.at",
         rows,
     )
     .await?;

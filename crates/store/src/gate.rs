@@ -7,6 +7,7 @@ use crate::lanes;
 use crate::load;
 use crate::rows::HeadRow;
 use ponte_domain::Millis;
+use ponte_domain::conversation::restriction_scope;
 use ponte_domain::error::StoreError;
 use ponte_domain::identity::{Identity, IdentityLink};
 use ponte_domain::ids::{PersonId, WorkspaceId};
@@ -76,7 +77,7 @@ async fn views(c: &mut Conn, workspace: WorkspaceId, keys: &[AdmitKey]) -> Resul
     for key in keys {
         if !blocked.contains_key(&key.number) {
             // A hold for pacing ends soon and is the dispatcher's business; only WhatsApp's restriction concerns the gate.
-            let until = crate::sends::held_until(c, workspace, &format!("restricted/{}", key.number)).await?;
+            let until = crate::sends::held_until(c, workspace, &restriction_scope(&key.number)).await?;
             blocked.insert(key.number.clone(), (until > 0).then_some(until));
         }
     }

@@ -116,12 +116,13 @@ async fn extend_lanes(
         .iter()
         .filter_map(|((kind, key), jobs)| {
             let head = jobs.first()?;
+            let priority = jobs.iter().map(|j| j.priority).min().unwrap_or(head.priority);
             Some(vals![
                 workspace.0,
                 kind.as_str(),
                 key.as_str(),
                 head.scope.as_str(),
-                head.priority,
+                priority,
                 head.not_before,
                 jobs.len() as i64,
                 now,
@@ -151,17 +152,21 @@ pub(crate) struct Lease<'a> {
     pub(crate) lease_ms: Millis,
 }
 
+const PICKED_ON_SQLITE: &str = "workspace_id = $1 AND kind = $2 AND key IN (SELECT key FROM lane WHERE workspace_id = $1 \
+     AND kind = $2 AND scope = $3 AND priority = $4 AND ready_at <= $5 ORDER BY ready_at LIMIT $8)";
+
+/// An array is made once and its rows are found by place: a plain subquery may be evaluated again for every row and so take
+/// more than the limit, and a join reads all lanes of a young table that has no statistics yet.
+const PICKED_ON_POSTGRES: &str = "ctid = ANY (ARRAY(SELECT ctid FROM lane WHERE workspace_id = $1 AND kind = $2 \
+     AND scope = $3 AND priority = $4 AND ready_at <= $5 ORDER BY ready_at LIMIT $8 FOR UPDATE SKIP LOCKED))";
+
 impl Lease<'_> {
     pub(crate) async fn take(&self, c: &mut Conn, priority: i64, limit: i64) -> Result<Vec<Lane>, StoreError> {
-        let skip = if c.is_postgres() { " FOR UPDATE SKIP LOCKED" } else { "" };
         let rows: Vec<(String, i64)> = c
             .all(
-                // MATERIALIZED: PostgreSQL may evaluate a plain subquery again for every row and so take more than the limit.
                 format!(
-                    "WITH picked AS MATERIALIZED (SELECT key FROM lane WHERE workspace_id = $1 AND kind = $2 AND scope = $3 \
-                     AND priority = $4 AND ready_at <= $5 ORDER BY ready_at LIMIT $8{skip}) \
-                     UPDATE lane SET ready_at = $6, owner = $7, fence = fence + 1 WHERE workspace_id = $1 AND kind = $2 \
-                     AND key IN (SELECT key FROM picked) RETURNING key, fence"
+                    "UPDATE lane SET ready_at = $6, owner = $7, fence = fence + 1 WHERE {picked} RETURNING key, fence",
+                    picked = if c.is_postgres() { PICKED_ON_POSTGRES } else { PICKED_ON_SQLITE }
                 ),
                 vals![
                     self.workspace.0,
@@ -216,9 +221,9 @@ pub(crate) async fn heads(
         .select_in(
             // From the lane to its first job by the key: the cost doesn't grow with the length of the lane.
             "SELECT j.lane_key, j.seq, j.payload, j.failures, j.not_before, j.begun_at, j.created_at, j.message_id \
-             FROM lane v JOIN job j ON j.workspace_id = v.workspace_id AND j.kind = v.kind AND j.lane_key = v.key \
+             FROM lane v CROSS JOIN job j WHERE j.workspace_id = v.workspace_id AND j.kind = v.kind AND j.lane_key = v.key \
              AND j.seq = (SELECT MIN(f.seq) FROM job f WHERE f.workspace_id = v.workspace_id AND f.kind = v.kind \
-             AND f.lane_key = v.key) WHERE v.workspace_id = $1 AND v.kind = $2 AND v.key IN (VALUES ",
+             AND f.lane_key = v.key) AND v.workspace_id = $1 AND v.kind = $2 AND v.key IN (VALUES ",
             "",
             vals![workspace.0, kind.as_str()],
             keys,
@@ -269,17 +274,17 @@ pub(crate) async fn claim(
     // The first jobs of each lane by the key, so that a long lane costs no more than a short one.
     let first = if c.is_postgres() {
         "FROM lane v CROSS JOIN LATERAL (SELECT * FROM job f WHERE f.workspace_id = v.workspace_id AND f.kind = v.kind \
-         AND f.lane_key = v.key ORDER BY f.seq LIMIT $3) j"
+         AND f.lane_key = v.key ORDER BY f.seq LIMIT $3) j WHERE TRUE"
     } else {
-        "FROM lane v JOIN job j ON j.workspace_id = v.workspace_id AND j.kind = v.kind AND j.lane_key = v.key AND j.seq IN \
-         (SELECT f.seq FROM job f WHERE f.workspace_id = v.workspace_id AND f.kind = v.kind AND f.lane_key = v.key \
-         ORDER BY f.seq LIMIT $3)"
+        "FROM lane v CROSS JOIN job j WHERE j.workspace_id = v.workspace_id AND j.kind = v.kind AND j.lane_key = v.key \
+         AND j.seq IN (SELECT f.seq FROM job f WHERE f.workspace_id = v.workspace_id AND f.kind = v.kind \
+         AND f.lane_key = v.key ORDER BY f.seq LIMIT $3)"
     };
     let rows: Vec<JobRow> = c
         .select_in(
             &format!(
                 "SELECT j.lane_key, j.seq, j.payload, j.failures, j.not_before, j.begun_at, j.created_at, j.message_id \
-                 {first} WHERE v.workspace_id = $1 AND v.kind = $2 AND v.key IN (VALUES "
+                 {first} AND v.workspace_id = $1 AND v.kind = $2 AND v.key IN (VALUES "
             ),
             " ORDER BY j.lane_key, j.seq",
             vals![lease.workspace.0, lease.kind.as_str(), per_lane as i64],
@@ -405,10 +410,10 @@ pub(crate) async fn close(c: &mut Conn, workspace: WorkspaceId, now: Millis, lan
     let keys: Vec<Vec<Val>> = lanes.iter().map(|l| vals![l.kind.as_str(), l.key.as_str()]).collect();
     let next: Vec<(String, String, Millis)> = c
         .select_in(
-            "SELECT j.kind, j.lane_key, j.not_before FROM lane v JOIN job j ON j.workspace_id = v.workspace_id \
+            "SELECT j.kind, j.lane_key, j.not_before FROM lane v CROSS JOIN job j WHERE j.workspace_id = v.workspace_id \
              AND j.kind = v.kind AND j.lane_key = v.key AND j.seq = (SELECT MIN(f.seq) FROM job f \
              WHERE f.workspace_id = v.workspace_id AND f.kind = v.kind AND f.lane_key = v.key) \
-             WHERE v.workspace_id = $1 AND (v.kind, v.key) IN (VALUES ",
+             AND v.workspace_id = $1 AND (v.kind, v.key) IN (VALUES ",
             "",
             vals![workspace.0],
             keys,

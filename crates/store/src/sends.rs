@@ -9,7 +9,7 @@ use crate::events;
 use crate::lanes::{self, JobRow, Lease};
 use crate::load;
 use crate::rows::HeadRow;
-use ponte_domain::conversation::News;
+use ponte_domain::conversation::{News, restriction_scope};
 use ponte_domain::error::{CallError, StoreError};
 use ponte_domain::event::{EventKind, NewEvent};
 use ponte_domain::identity::{Identity, IdentityKind};
@@ -237,6 +237,7 @@ async fn out_messages(
         .await?;
     let mut messages = HashMap::with_capacity(rows.len());
     let mut people = BTreeSet::new();
+    let restricted = held_until(c, claim.workspace, &restriction_scope(&claim.number)).await?;
     for row in rows {
         let head = row.head.read()?;
         people.insert(head.person);
@@ -249,7 +250,7 @@ async fn out_messages(
                 to: None,
                 last_inbound_at: row.last_inbound_at,
                 marketing_stopped_at: row.marketing_stopped_at,
-                number_blocked_until: None,
+                number_blocked_until: (restricted > claim.now).then_some(restricted),
                 first_attempt_at: row.first_attempt_at,
                 later_ones_reported: false,
             },

@@ -233,11 +233,11 @@ impl State<'_> {
             News::Withdrawn => {
                 // The text stays: it was said, and then taken back.
                 let changed = self.change_message(id, |head| {
-                    let first = head.withdrawn_at.is_none();
-                    if first {
+                    let earlier = head.withdrawn_at.is_none_or(|known| at < known);
+                    if earlier {
                         head.withdrawn_at = Some(at);
                     }
-                    first
+                    earlier
                 });
                 if changed {
                     self.message_event(EventKind::MessageWithdrawn, id, "{}".to_owned());

@@ -153,6 +153,8 @@ pub struct Changes {
     pub events: Vec<NewEvent>,
     /// What happens later.
     pub jobs: Vec<NewJob>,
+    /// Scopes that WhatsApp restricted, and until when.
+    pub restrictions: Vec<(String, Millis)>,
 }
 
 /// What the fold may ask.
@@ -171,6 +173,10 @@ pub trait Directory: Send + Sync {
     fn portfolio(&self, waba_id: &str) -> String;
     /// True when the number is configured.
     fn knows(&self, number: &NumberId) -> bool;
+    /// The configured numbers of a WhatsApp account.
+    fn numbers_of(&self, _waba_id: &str) -> Vec<NumberId> {
+        Vec::new()
+    }
 }
 
 /// Tells what must be loaded for these updates.
@@ -257,6 +263,12 @@ pub fn fold(snapshot: Snapshot, updates: &[Located], context: &Context<'_>) -> C
         }
     }
     state.into_changes()
+}
+
+/// Under which name a number's restriction by WhatsApp is kept.
+#[must_use]
+pub fn restriction_scope(number: &NumberId) -> String {
+    format!("restricted/{number}")
 }
 
 /// The class of what goes out when nobody says otherwise.

@@ -1,6 +1,7 @@
 //! Folding what is about people's wishes and about the account, and keeping what isn't understood.
 
 use super::Located;
+use super::restriction_scope;
 use super::state::{State, said};
 use crate::event::EventKind;
 use crate::inbound::{AccountNotice, Preference, Update};
@@ -38,6 +39,28 @@ impl State<'_> {
             "journal": format!("{}.{}", located.segment, located.entry), "raw": notice.raw });
         let number = update.number.clone();
         self.event(EventKind::AccountNotice, None, None, None, number, Some(dedup), data.to_string());
+        self.restrict(located, notice);
+    }
+
+    /// A restriction of business-initiated messages holds the account's numbers until it expires (facts 2.6, 8).
+    fn restrict(&mut self, located: &Located, notice: &AccountNotice) {
+        if located.update.field != "account_update" {
+            return;
+        }
+        let value: serde_json::Value = serde_json::from_str(&notice.raw).unwrap_or_default();
+        let restrictions =
+            value.get("restriction_info").and_then(|r| r.as_array()).map(Vec::as_slice).unwrap_or_default();
+        let until = restrictions
+            .iter()
+            .filter(|r| r.get("restriction_type").and_then(|t| t.as_str()).is_some_and(|t| t.ends_with("_MESSAGING")))
+            .filter_map(|r| r.get("expiration")?.as_i64())
+            .max()
+            .map(|seconds| seconds.saturating_mul(1000))
+            .filter(|until| *until > self.context.now);
+        let Some(until) = until else { return };
+        for number in self.context.directory.numbers_of(&located.update.waba_id) {
+            self.changes.restrictions.push((restriction_scope(&number), until));
+        }
     }
 
     pub(super) fn unrecognised(&mut self, located: &Located, reason: &str, raw: &str) {

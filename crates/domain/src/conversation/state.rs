@@ -1,6 +1,6 @@
 //! The working state of a fold: what was loaded, changed in place, with a mark on everything that changed.
 
-use super::{Changes, Context, Orphan, Snapshot, user_identity};
+use super::{Changes, Context, News, Orphan, Snapshot, user_identity};
 use crate::Millis;
 use crate::event::{EventKind, NewEvent};
 use crate::identity::{Identity, IdentityKind, Party};
@@ -240,6 +240,7 @@ impl<'a> State<'a> {
             let key = (message.head.number.clone(), wamid);
             waiting = self.orphans.remove(&key).unwrap_or_default();
             if !waiting.is_empty() {
+                self.changes.new_orphans.retain(|o| (&o.number, &o.wamid) != (&key.0, &key.1));
                 self.changes.adopted.push(key.clone());
             }
             self.by_wamid.insert(key, id);
@@ -264,10 +265,23 @@ impl<'a> State<'a> {
     /// Keeps news for a message that isn't known. False when the same news waits already.
     pub(super) fn keep_orphan(&mut self, orphan: Orphan) -> bool {
         let waiting = self.orphans.entry((orphan.number.clone(), orphan.wamid.clone())).or_default();
-        if waiting.iter().any(|o| o.news.kind() == orphan.news.kind()) {
-            return false;
+        if let Some(known) = waiting.iter_mut().find(|o| o.news.kind() == orphan.news.kind()) {
+            // Of one kind the newest version counts, or the earliest time, as it would for a known message.
+            let better = match orphan.news {
+                News::Edit { .. } => orphan.at > known.at,
+                News::Status { .. } | News::Withdrawn => orphan.at < known.at,
+            };
+            if !better {
+                return false;
+            }
+            known.clone_from(&orphan);
+            let same = |o: &Orphan| {
+                o.number == orphan.number && o.wamid == orphan.wamid && o.news.kind() == orphan.news.kind()
+            };
+            self.changes.new_orphans.retain(|o| !same(o));
+        } else {
+            waiting.push(orphan.clone());
         }
-        waiting.push(orphan.clone());
         self.changes.new_orphans.push(orphan);
         true
     }

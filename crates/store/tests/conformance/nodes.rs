@@ -25,12 +25,26 @@ both_engines!(one_node_at_a_time_holds_a_lease, |db| async move {
 both_engines!(nodes_that_live_are_counted, |db| async move {
     let (a, b) = (open_as(&db, "node-a").await, open_as(&db, "node-b").await);
     a.heartbeat(T0).await.unwrap();
-    b.heartbeat(T0).await.unwrap();
-    b.heartbeat(T0 + 8_000).await.unwrap();
-    assert_eq!(a.overview(W, T0 + 1_000).await.unwrap().nodes, 2);
-    assert_eq!(a.overview(W, T0 + 12_000).await.unwrap().nodes, 1);
-    b.release_all(T0 + 8_001).await.unwrap();
-    assert_eq!(a.overview(W, T0 + 12_000).await.unwrap().nodes, 0);
+    b.heartbeat(T0 + 2_000).await.unwrap();
+    assert_eq!(a.overview(W, T0 + 3_000).await.unwrap().nodes, 2);
+    assert_eq!(a.overview(W, T0 + 11_000).await.unwrap().nodes, 1);
+    b.release_all(T0 + 2_001).await.unwrap();
+    assert_eq!(a.overview(W, T0 + 3_000).await.unwrap().nodes, 1);
+});
+
+both_engines!(what_a_silent_node_holds_is_taken_over_within_seconds, |db| async move {
+    let (a, b) = (World::open(&db).await, World::on(open_as(&db, "node-b").await, 2));
+    b.store.heartbeat(T0).await.unwrap();
+    a.file(vec![crm_job("a", "0")]).await;
+    let lost = b.take(T0, 1, 1).await.remove(0);
+    b.store.lease(W, "ingest", T0, 1_000_000).await.unwrap().unwrap();
+    a.store.heartbeat(T0 + 3_000).await.unwrap();
+    assert!(a.take(T0 + 3_000, 1, 1).await.is_empty(), "it may live");
+    a.store.heartbeat(T0 + 5_000).await.unwrap();
+    assert!(a.store.lease(W, "ingest", T0 + 5_000, LEASE).await.unwrap().is_some());
+    let found = a.take(T0 + 5_000, 1, 1).await.remove(0);
+    assert!(found.jobs[0].begun);
+    assert_eq!(b.end(T0 + 5_001, &lost, &[JobEnd::Done]).await, 1, "it was only slow: its fence is broken");
 });
 
 both_engines!(nodes_side_by_side_never_hold_the_same_lane, |db| async move {

@@ -1,0 +1,17 @@
+//! The whole program, from the outside: the real binary serves against simulators of WhatsApp and HubSpot, on SQLite and on
+//! PostgreSQL, and is only spoken to through its public doors: HTTP, signals and the command line.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+
+mod config;
+mod crm;
+mod door;
+mod durable;
+mod failures;
+mod inbound;
+mod nodes;
+mod repeats;
+mod rig;
+mod sending;
+mod server;
+mod stops;
+mod watched;
