@@ -1,1 +1,74 @@
-fn main() {}
+//! # The project's own chores
+//! Purpose: `cargo xtask test` and what it consists of, `demo`, and the rules of the house as code. One module per command.
+//! May touch: the source tree (reading), the build, what is needed to test (installing it where it may).
+//! Must not touch: the product; nothing of it depends on this.
+
+mod demo;
+mod run;
+mod setup;
+mod test;
+mod tidy;
+
+use anyhow::{Result, bail};
+use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "The project's own chores", disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Everything that must hold: format, rules of the house, lints, all tests on SQLite and PostgreSQL.
+    Test(test::Arguments),
+    /// The rules of the house: who may depend on whom, module headers, sizes, error pages.
+    Tidy,
+    /// Installs what the tests need (Debian, Ubuntu): PostgreSQL and cargo-nextest.
+    Setup,
+    /// Builds the program for release and runs its demo; arguments are passed on.
+    Demo {
+        /// Arguments of `ponte demo`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Chores that need clients and servers (bench, crash) are compiled when they are asked for.
+    #[command(external_subcommand)]
+    Other(Vec<OsString>),
+}
+
+/// What is compiled only with the feature `load`.
+const LOADED: [&str; 2] = ["bench", "crash"];
+
+fn main() -> ExitCode {
+    match chore(Arguments::parse().chore) {
+        Ok(code) => code,
+        Err(problem) => {
+            eprintln!("xtask: {problem:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn chore(chore: Chore) -> Result<ExitCode> {
+    match chore {
+        Chore::Test(arguments) => test::run(&arguments),
+        Chore::Tidy => tidy::run(),
+        Chore::Setup => setup::run(),
+        Chore::Demo { arguments } => demo::run(&arguments),
+        Chore::Other(words) => other(&words),
+    }
+}
+
+fn other(words: &[OsString]) -> Result<ExitCode> {
+    let name = words.first().map(|w| w.to_string_lossy().into_owned()).unwrap_or_default();
+    if cfg!(feature = "load") || !LOADED.contains(&name.as_str()) {
+        bail!("there is no chore `{name}`: see `cargo xtask --help`");
+    }
+    let mut again = run::cargo(&["run", "--quiet", "--package", "xtask", "--features", "load", "--"]);
+    again.args(words);
+    run::replace(again)
+}

@@ -103,25 +103,26 @@ async fn ingest_chunks(
     receiver: Option<&Receiver>,
     lease: Option<&Lease>,
     segments: &[i64],
-    updates: Vec<Located>,
+    mut updates: Vec<Located>,
 ) -> Result<IngestCounts, StoreError> {
     let mut counts = IngestCounts::default();
-    let chunks: Vec<Vec<Located>> =
-        updates.chunks(world.settings.ingest_chunk.max(1)).map(<[Located]>::to_vec).collect();
-    let last = chunks.len().saturating_sub(1);
-    if chunks.is_empty() {
-        // A body without updates: nothing to fold, but it was read.
-        counts = apply(world, lease, segments, Vec::new()).await?;
-    }
-    for (i, chunk) in chunks.into_iter().enumerate() {
+    loop {
         step_back(world, receiver).await;
-        let marks = if i == last { segments } else { &[] };
-        let one = one_chunk(world, lease, marks, chunk).await?;
-        counts.messages += one.messages;
-        counts.changed += one.changed;
-        counts.events += one.events;
+        let rest = updates.split_off(updates.len().min(world.settings.ingest_chunk.max(1)));
+        let marks = if rest.is_empty() { segments } else { &[] };
+        // Also without any update: nothing to fold, but the bodies were read.
+        add(&mut counts, one_chunk(world, lease, marks, Arc::new(updates)).await?);
+        if rest.is_empty() {
+            return Ok(counts);
+        }
+        updates = rest;
     }
-    Ok(counts)
+}
+
+const fn add(sum: &mut IngestCounts, one: IngestCounts) {
+    sum.messages += one.messages;
+    sum.changed += one.changed;
+    sum.events += one.events;
 }
 
 async fn step_back(world: &World, receiver: Option<&Receiver>) {
@@ -138,14 +139,14 @@ async fn one_chunk(
     world: &World,
     lease: Option<&Lease>,
     marks: &[i64],
-    chunk: Vec<Located>,
+    chunk: Arc<Vec<Located>>,
 ) -> Result<IngestCounts, StoreError> {
-    match apply(world, lease, marks, chunk.clone()).await {
+    match apply(world, lease, marks, Arc::clone(&chunk)).await {
         Err(error) if error != StoreError::LeaseLost => {
             // Is it the database, or is it one of these updates?
             world.store.check().await?;
             tracing::warn!(error = %error, updates = chunk.len(), "a batch could not be applied whole: trying one by one");
-            one_by_one(world, lease, marks, chunk).await
+            one_by_one(world, lease, marks, &chunk).await
         }
         result => result,
     }
@@ -155,22 +156,20 @@ async fn one_by_one(
     world: &World,
     lease: Option<&Lease>,
     marks: &[i64],
-    chunk: Vec<Located>,
+    chunk: &[Located],
 ) -> Result<IngestCounts, StoreError> {
     let mut counts = IngestCounts::default();
     for located in chunk {
-        let one = match apply(world, lease, &[], vec![located.clone()]).await {
+        let one = match apply(world, lease, &[], Arc::new(vec![located.clone()])).await {
             Err(error) if error != StoreError::LeaseLost => {
                 world.store.check().await?;
-                apply(world, lease, &[], vec![unapplied(located, &error)]).await?
+                apply(world, lease, &[], Arc::new(vec![unapplied(located.clone(), &error)])).await?
             }
             result => result?,
         };
-        counts.messages += one.messages;
-        counts.changed += one.changed;
-        counts.events += one.events;
+        add(&mut counts, one);
     }
-    apply(world, lease, marks, Vec::new()).await?;
+    apply(world, lease, marks, Arc::default()).await?;
     Ok(counts)
 }
 
@@ -192,7 +191,7 @@ async fn apply(
     world: &World,
     lease: Option<&Lease>,
     marks: &[i64],
-    updates: Vec<Located>,
+    updates: Arc<Vec<Located>>,
 ) -> Result<IngestCounts, StoreError> {
     let count = updates.len() as u64;
     let keys = keys_of(&updates, world.directory.as_ref());

@@ -17,7 +17,7 @@ use ponte_engine::settings::Settings as EngineSettings;
 use ponte_engine::supervisor::Engine;
 use ponte_engine::writeback::Connection;
 use ponte_net::{Clock, Egress, EgressConfig};
-use ponte_server::{App, Server, ServerConfig};
+use ponte_server::{App, BODY_ROOM_KIB, Server, ServerConfig};
 use ponte_store::{Database, Options, SqlStore};
 use ponte_whatsapp::verify::{AppIndex, AppSecrets, Secrets};
 use ponte_whatsapp::{CloudApi, CloudApiConfig, NumberAccess};
@@ -25,6 +25,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// The one workspace of an installation.
@@ -187,6 +188,7 @@ pub async fn start(assembly: Assembly, metrics: Arc<dyn Fn() -> String + Send + 
         receiver: Arc::clone(&receiver),
         keys: Arc::new(HashedKeys::new(settings.api_keys.iter().map(|k| (k.name.as_str(), &k.token)))),
         metrics,
+        body_room: Arc::new(Semaphore::new(BODY_ROOM_KIB)),
         draining: Arc::new(AtomicBool::new(false)),
     };
     let limits = ServerConfig {
@@ -221,5 +223,8 @@ fn signatures(settings: &Settings) -> anyhow::Result<AppSignatures> {
         .map(|app| AppSecrets { app_secrets: app.app_secrets.clone(), verify_token: app.verify_token.clone() })
         .collect();
     let secrets = Secrets::new(&apps).context("[[whatsapp.apps]]")?;
+    for app in &settings.apps {
+        tracing::info!(app = %app.name, secrets = app.app_secrets.len(), "webhooks signed by this app are taken");
+    }
     Ok(AppSignatures { secrets, workspace: WORKSPACE })
 }

@@ -40,29 +40,21 @@ async fn render(State(app): State<App>) -> Response {
     histogram(&mut page, "ponte_to_crm_seconds", &pulse.to_crm);
     histogram(&mut page, "ponte_to_whatsapp_seconds", &pulse.to_whatsapp);
     histogram(&mut page, "ponte_to_fold_seconds", &pulse.to_fold);
-    if let Ok(overview) = app.world.store.overview(app.world.workspace, app.world.clock.now()).await {
+    if let Ok(queues) = app.world.store.queues(app.world.workspace, app.world.clock.now()).await {
         let gauges = [
-            ("ponte_journal_pending_segments", overview.journal_pending as f64),
-            ("ponte_journal_lag_seconds", overview.journal_lag_ms as f64 / 1000.0),
-            ("ponte_people", overview.people as f64),
-            ("ponte_conversations", overview.conversations as f64),
-            ("ponte_unrecognised", overview.unrecognised as f64),
-            ("ponte_nodes", overview.nodes as f64),
+            ("ponte_journal_pending_segments", queues.journal_pending as f64),
+            ("ponte_journal_lag_seconds", queues.journal_lag_ms as f64 / 1000.0),
+            ("ponte_nodes", queues.nodes as f64),
         ];
         for (name, value) in gauges {
             let _ = writeln!(page, "# TYPE {name} gauge\n{name} {value}");
         }
-        let _ = writeln!(page, "# TYPE ponte_jobs_waiting gauge");
-        for (kind, n) in &overview.jobs {
-            let _ = writeln!(page, "ponte_jobs_waiting{{kind=\"{kind}\"}} {n}");
-        }
-        let _ = writeln!(page, "# TYPE ponte_dead_letters_waiting gauge");
-        for (kind, n) in &overview.dead_letters {
-            let _ = writeln!(page, "ponte_dead_letters_waiting{{kind=\"{kind}\"}} {n}");
-        }
-        let _ = writeln!(page, "# TYPE ponte_messages gauge");
-        for (direction, phase, n) in &overview.messages {
-            let _ = writeln!(page, "ponte_messages{{direction=\"{direction}\",phase=\"{phase}\"}} {n}");
+        for (name, rows) in [("ponte_jobs_waiting", &queues.jobs), ("ponte_dead_letters_waiting", &queues.dead_letters)]
+        {
+            let _ = writeln!(page, "# TYPE {name} gauge");
+            for (kind, n) in rows {
+                let _ = writeln!(page, "{name}{{kind=\"{kind}\"}} {n}");
+            }
         }
     }
     let mut response = text(StatusCode::OK, page);

@@ -12,12 +12,13 @@ mod listen;
 mod problem;
 mod webhook;
 
-pub use listen::{Server, ServerConfig};
+pub use listen::{BODY_ROOM_KIB, Server, ServerConfig};
 
 use ponte_engine::World;
 use ponte_engine::receive::Receiver;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use tokio::sync::Semaphore;
 
 /// Tells whether an API key is one of ours.
 pub trait ApiKeys: Send + Sync {
@@ -36,6 +37,8 @@ pub struct App {
     pub keys: Arc<dyn ApiKeys>,
     /// Renders the metrics of the process in Prometheus' text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Room for webhook bodies in memory, KiB: beyond it bodies wait, then Meta is asked to come again.
+    pub body_room: Arc<Semaphore>,
     /// Set once the program begins to stop: no longer ready.
     pub draining: Arc<AtomicBool>,
 }

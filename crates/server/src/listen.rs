@@ -36,6 +36,8 @@ impl Default for ServerConfig {
     }
 }
 
+/// Memory for webhook bodies under way, KiB.
+pub const BODY_ROOM_KIB: usize = 64 * 1024;
 /// How long a client may take for the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long the end waits for requests under way.

@@ -8,12 +8,16 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use ponte_engine::receive::Refusal;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Where Meta finds us.
 pub(crate) const PATH: &str = "/webhooks/whatsapp";
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a body waits for room before Meta is asked to come again.
+const ROOM_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(crate) async fn handle(app: &App, limit: usize, request: Request<Incoming>) -> Response<Body> {
     match *request.method() {
@@ -60,6 +64,9 @@ async fn body(app: &App, limit: usize, request: Request<Incoming>) -> Response<B
         app.receiver.refused_early();
         return too_large(limit);
     }
+    let Some(_room) = room_for(app, declared_length(&head.headers), limit).await else {
+        return text(StatusCode::SERVICE_UNAVAILABLE, "too many large bodies at once");
+    };
     let collected = tokio::time::timeout(BODY_TIMEOUT, Limited::new(incoming, limit).collect()).await;
     let bytes = match collected {
         Ok(Ok(collected)) => collected.to_bytes(),
@@ -80,6 +87,14 @@ async fn body(app: &App, limit: usize, request: Request<Incoming>) -> Response<B
         Ok(()) => Response::new(Body::empty()),
         Err(refusal) => text(status_of(refusal), refusal.to_string()),
     }
+}
+
+/// Memory for the body, within what all bodies together may take. Held until the body is on the disk.
+async fn room_for(app: &App, declared: Option<u64>, limit: usize) -> Option<OwnedSemaphorePermit> {
+    let bytes = declared.and_then(|n| usize::try_from(n).ok()).unwrap_or(limit);
+    let pages = u32::try_from(bytes / 1024 + 1).unwrap_or(u32::MAX);
+    let room = Arc::clone(&app.body_room).acquire_many_owned(pages);
+    tokio::time::timeout(ROOM_TIMEOUT, room).await.ok()?.ok()
 }
 
 const fn status_of(refusal: Refusal) -> StatusCode {

@@ -10,6 +10,7 @@ use ponte_domain::job::{ClaimedLane, Job, JobEnd, JobKind, Lane, NewJob};
 use ponte_domain::ports::store::Topic;
 use sqlx::FromRow;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicI64, Ordering};
 use uuid::Uuid;
 
 /// Files jobs at the end of their lanes, in the caller's transaction.
@@ -125,7 +126,7 @@ async fn extend_lanes(
                 priority,
                 head.not_before,
                 jobs.len() as i64,
-                now,
+                first_fence(now),
                 ""
             ])
         })
@@ -140,6 +141,13 @@ async fn extend_lanes(
         )
         .await?;
     Ok(ends.into_iter().map(|(kind, key, end)| ((kind, key), end)).collect())
+}
+
+/// Where the fence of a new lane starts: not where that of an earlier lane of the same name was, even when it lived and ended
+/// in the same millisecond.
+fn first_fence(now: Millis) -> i64 {
+    static LIVES: AtomicI64 = AtomicI64::new(0);
+    (now << 20) | ((LIVES.fetch_add(1, Ordering::Relaxed) & 0xFFF) << 8)
 }
 
 /// Leases ready lanes of one priority.

@@ -7,13 +7,13 @@ use ponte_domain::error::{CallError, ErrorClass, StoreError};
 use ponte_domain::ids::{ConversationId, DeadLetterId, MessageId, WorkspaceId};
 use ponte_domain::job::{DeadLetter, JobKind};
 use ponte_domain::message::shown_state;
-use ponte_domain::ports::store::{MessageView, Overview};
+use ponte_domain::ports::store::{MessageView, Overview, Queues};
 use ponte_domain::{DAY, SECOND};
 use serde_json::value::RawValue;
 use sqlx::FromRow;
 use uuid::Uuid;
 
-pub(crate) async fn overview(c: &mut Conn, workspace: WorkspaceId, now: Millis) -> Result<Overview, StoreError> {
+pub(crate) async fn queues(c: &mut Conn, workspace: WorkspaceId, now: Millis) -> Result<Queues, StoreError> {
     let w = vals![workspace.0];
     let journal: Option<(i64, Option<i64>)> = c
         .first(
@@ -22,16 +22,9 @@ pub(crate) async fn overview(c: &mut Conn, workspace: WorkspaceId, now: Millis) 
         )
         .await?;
     let (journal_pending, oldest) = journal.unwrap_or((0, None));
-    Ok(Overview {
+    Ok(Queues {
         journal_pending,
         journal_lag_ms: oldest.map_or(0, |at| (now - at).max(0)),
-        messages: c
-            .all(
-                "SELECT CASE WHEN origin = 'customer' THEN 'in' ELSE 'out' END AS direction, phase, \
-                 CAST(COUNT(*) AS BIGINT) FROM message WHERE workspace_id = $1 GROUP BY 1, 2 ORDER BY 1, 2",
-                w.clone(),
-            )
-            .await?,
         jobs: c
             .all(
                 "SELECT kind, CAST(COUNT(*) AS BIGINT) FROM job WHERE workspace_id = $1 GROUP BY kind ORDER BY kind",
@@ -41,6 +34,26 @@ pub(crate) async fn overview(c: &mut Conn, workspace: WorkspaceId, now: Millis) 
         dead_letters: c
             .all(
                 "SELECT kind, CAST(COUNT(*) AS BIGINT) FROM dead_letter WHERE workspace_id = $1 GROUP BY kind ORDER BY kind",
+                w,
+            )
+            .await?,
+        nodes: count(c, "SELECT CAST(COUNT(*) AS BIGINT) FROM node WHERE seen_at > $1", vals![now - 10 * SECOND]).await?,
+    })
+}
+
+pub(crate) async fn overview(c: &mut Conn, workspace: WorkspaceId, now: Millis) -> Result<Overview, StoreError> {
+    let w = vals![workspace.0];
+    let queues = queues(c, workspace, now).await?;
+    Ok(Overview {
+        journal_pending: queues.journal_pending,
+        journal_lag_ms: queues.journal_lag_ms,
+        jobs: queues.jobs,
+        dead_letters: queues.dead_letters,
+        nodes: queues.nodes,
+        messages: c
+            .all(
+                "SELECT CASE WHEN origin = 'customer' THEN 'in' ELSE 'out' END AS direction, phase, \
+                 CAST(COUNT(*) AS BIGINT) FROM message WHERE workspace_id = $1 GROUP BY 1, 2 ORDER BY 1, 2",
                 w.clone(),
             )
             .await?,
@@ -63,12 +76,6 @@ pub(crate) async fn overview(c: &mut Conn, workspace: WorkspaceId, now: Millis) 
             c,
             "SELECT CAST(COUNT(*) AS BIGINT) FROM event WHERE workspace_id = $1 AND kind = 'webhook.unrecognised'",
             w,
-        )
-        .await?,
-        nodes: count(
-            c,
-            "SELECT CAST(COUNT(*) AS BIGINT) FROM node WHERE seen_at > $1",
-            vals![now - 10 * SECOND],
         )
         .await?,
     })

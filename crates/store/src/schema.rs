@@ -44,8 +44,43 @@ pub(crate) async fn migrate(c: &mut Conn, now: Millis) -> Result<i64, StoreError
         )
         .await?;
     }
+    if c.is_postgres() && before < SCHEMA_VERSION {
+        c.script(STATISTICS.to_owned()).await?;
+    }
     Ok(before)
 }
+
+/// What PostgreSQL's planner must know of a table before it has read it: that the leading columns of its keys tell little
+/// apart and the last ones much. Without it a young table is read whole where one row is wanted (measured: 700 ms instead of
+/// 1 ms for a claim among 50,000 lanes), until the first automatic ANALYZE. Statistics are only made of rows, so every empty
+/// table gets one for as long as it takes.
+const STATISTICS: &str = r"DO $$
+DECLARE t record; a record; filled boolean;
+BEGIN
+    FOR t IN SELECT table_name AS name, string_agg(quote_ident(column_name), ', ') AS columns,
+        string_agg(CASE data_type WHEN 'bigint' THEN '0' WHEN 'uuid' THEN 'gen_random_uuid()' WHEN 'boolean' THEN 'false'
+            ELSE  END, ', ') AS vals FROM information_schema.columns WHERE table_schema = current_schema()
+        AND is_nullable = 'NO' AND is_identity = 'NO' AND column_default IS NULL
+        GROUP BY table_name HAVING bool_or(column_name = 'workspace_id')
+    LOOP
+        FOR a IN SELECT k.name, k.different FROM (VALUES ('workspace_id', 1), ('kind', 5), ('scope', 5), ('priority', 3),
+            ('owner', 3), ('number_id', 5), ('connection', 2), ('portfolio', 2), ('phase', 5), ('origin', 5), ('reader', 5),
+            ('by_whom', -0.5), ('person_id', -0.5), ('conversation_id', -0.5)) AS k(name, different)
+            JOIN information_schema.columns c ON c.table_schema = current_schema() AND c.table_name = t.name
+            AND c.column_name = k.name
+        LOOP
+            EXECUTE format('ALTER TABLE %I ALTER COLUMN %I SET (n_distinct = %s)', t.name, a.name, a.different);
+        END LOOP;
+        EXECUTE format('SELECT EXISTS (SELECT 1 FROM %I)', t.name) INTO filled;
+        IF NOT filled THEN
+            EXECUTE format('INSERT INTO %I (%s) VALUES (%s)', t.name, t.columns, t.vals);
+        END IF;
+        EXECUTE format('ANALYZE %I', t.name);
+        IF NOT filled THEN
+            EXECUTE format('DELETE FROM %I', t.name);
+        END IF;
+    END LOOP;
+END $$";
 
 fn dialect(text: &str, postgres: bool) -> String {
     let marks: [(&str, &str); 4] = if postgres {

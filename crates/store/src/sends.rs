@@ -152,6 +152,8 @@ async fn next_ready(c: &mut Conn, claim: &SendClaim) -> Result<Option<Millis>, S
 struct OutRow {
     #[sqlx(flatten)]
     head: HeadRow,
+    kind: String,
+    body: Option<String>,
     content: String,
     reply_to: Option<String>,
     first_attempt_at: Option<Millis>,
@@ -179,7 +181,7 @@ async fn tasks(c: &mut Conn, claim: &SendClaim, leased: Vec<Lane>) -> Result<Vec
         // Doing a receipt twice changes nothing: nobody has to find out what became of it.
         job.begun = job.begun && !matches!(what, SendWhat::Receipt);
         if let (SendWhat::Message(m), Some(begun_at)) = (&what, job.begun_at.filter(|_| job.begun)) {
-            let reported = later_ones_reported(c, claim, begun_at, m.head.id).await?;
+            let reported = later_ones_reported(c, claim, begun_at, m).await?;
             tasks.push(SendTask { lane, job, what: with_report(what, reported) });
             continue;
         }
@@ -203,13 +205,23 @@ async fn later_ones_reported(
     c: &mut Conn,
     claim: &SendClaim,
     begun_at: Millis,
-    id: MessageId,
+    m: &OutMessage,
 ) -> Result<bool, StoreError> {
+    // Templates can be held back by name and are then reported hours later (facts 5.6): only later ones of the same name tell
+    // anything about them. The body of a template is its name.
     let row: Option<(i64,)> = c
         .first(
-            "SELECT CAST(COUNT(*) AS BIGINT) FROM (SELECT id FROM message WHERE workspace_id = $1 AND number_id = $2 \
-             AND accepted_at > $3 AND (sent_at IS NOT NULL OR delivered_at IS NOT NULL) AND id <> $4 LIMIT 3) AS later",
-            vals![claim.workspace.0, claim.number.as_str(), begun_at, id.0],
+            "SELECT CAST(COUNT(*) AS BIGINT) FROM (SELECT m.id FROM message m JOIN message_content t \
+             ON t.workspace_id = m.workspace_id AND t.message_id = m.id WHERE m.workspace_id = $1 AND m.number_id = $2 \
+             AND m.accepted_at > $3 AND (m.sent_at IS NOT NULL OR m.delivered_at IS NOT NULL) AND m.id <> $4 \
+             AND CASE WHEN $5 = '' THEN t.kind <> 'template' ELSE t.kind = 'template' AND t.body = $5 END LIMIT 3) AS later",
+            vals![
+                claim.workspace.0,
+                claim.number.as_str(),
+                begun_at,
+                m.head.id.0,
+                m.template.as_deref().unwrap_or_default()
+            ],
         )
         .await?;
     Ok(row.is_some_and(|(n,)| n >= 3))
@@ -223,7 +235,7 @@ async fn out_messages(
     let rows: Vec<OutRow> = c
         .select_in(
             &format!(
-                "SELECT {}, t.content, t.reply_to, m.first_attempt_at, n.last_inbound_at, p.marketing_stopped_at \
+                "SELECT {}, t.kind, t.body, t.content, t.reply_to, m.first_attempt_at, n.last_inbound_at, p.marketing_stopped_at \
                  FROM message m JOIN message_content t ON t.workspace_id = m.workspace_id AND t.message_id = m.id \
                  JOIN conversation n ON n.workspace_id = m.workspace_id AND n.id = m.conversation_id \
                  JOIN person p ON p.workspace_id = m.workspace_id AND p.id = m.person_id \
@@ -245,6 +257,7 @@ async fn out_messages(
             head.id.0,
             OutMessage {
                 head,
+                template: row.body.filter(|_| row.kind == "template"),
                 content: row.content,
                 reply_to: row.reply_to,
                 to: None,

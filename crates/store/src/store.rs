@@ -13,7 +13,7 @@ use ponte_domain::ids::{ConnectionId, ConversationId, DeadLetterId, MessageId, P
 use ponte_domain::job::{ClaimedLane, DeadLetter, JobKind, NewJob};
 use ponte_domain::ports::store::{
     AdmitFn, AdmitKey, Answer, ClaimedSends, CrmEnd, CrmView, FoldFn, IngestCounts, JournalEntry, Lease, MediaEnd,
-    MessageView, Overview, Page, Segment, SendClaim, SendSettlement, Store, Topic,
+    MessageView, Overview, Page, Queues, Segment, SendClaim, SendSettlement, Store, Topic,
 };
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -323,7 +323,7 @@ impl Store for SqlStore {
         ends: Vec<CrmEnd>,
     ) -> Result<u64, StoreError> {
         let (connection, node) = (connection.clone(), Arc::clone(&self.node));
-        write!(self, (connection, ends, node), |c| { crm::settle(c, workspace, &connection, &node, now, &ends).await })
+        write!(self, (connection, ends, node), |c| crm::settle(c, workspace, &connection, &node, now, &ends).await)
     }
 
     async fn events_after(
@@ -375,6 +375,10 @@ impl Store for SqlStore {
     async fn heartbeat(&self, now: Millis) -> Result<(), StoreError> {
         let node = Arc::clone(&self.node);
         write!(self, (node), |c| leases::heartbeat(c, &node, now).await)
+    }
+
+    async fn queues(&self, workspace: WorkspaceId, now: Millis) -> Result<Queues, StoreError> {
+        look::queues(&mut self.reader().await?, workspace, now).await
     }
 
     async fn overview(&self, workspace: WorkspaceId, now: Millis) -> Result<Overview, StoreError> {

@@ -118,6 +118,15 @@ impl State<'_> {
                 self.resolve(update, &party, m.at)
             })?,
         };
+        let old_user = old_user.filter(|_| system.user_id.is_some());
+        let old_number = m.party.wa_id.as_ref().filter(|old| system.wa_id.as_ref().is_some_and(|new| new != *old));
+        for old in old_user.into_iter().chain(
+            old_number
+                .into_iter()
+                .flat_map(|digits| [IdentityKind::WaId, IdentityKind::Phone].map(|kind| digits_identity(kind, digits))),
+        ) {
+            self.end_identity(old, person);
+        }
         if let Some(user_id) = &system.user_id {
             let identity = self.user_identity(update, user_id);
             self.move_identity(identity, person, m.at);

@@ -114,6 +114,15 @@ impl<'a> State<'a> {
         self.link(identity, person, at);
     }
 
+    /// From now on the identifier is no longer the person's: whoever has it next is somebody else.
+    pub(super) fn end_identity(&mut self, identity: Identity, person: PersonId) {
+        if self.identities.get(&identity) == Some(&person) {
+            self.identities.remove(&identity);
+            self.changes.identities.retain(|n| n.identity != identity);
+            self.changes.ended_identities.push(identity);
+        }
+    }
+
     /// Who has this identifier.
     pub(super) fn owner(&self, identity: &Identity) -> Option<PersonId> {
         self.identities.get(identity).copied()

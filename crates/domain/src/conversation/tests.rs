@@ -358,6 +358,10 @@ fn a_change_of_number_keeps_the_person() {
     model.take(&[message(InboundMessage { party: new, ..plain("m3", 1, 3) })]);
     assert_eq!(model.people.len(), 1);
     assert_eq!(model.conversations.len(), 1);
+    // Whoever gets the old number next is somebody else.
+    let next = Party { wa_id: person(1).wa_id, user_id: Some("BR.1000".into()), ..Party::default() };
+    model.take(&[message(InboundMessage { party: next, ..plain("m4", 1, 4) })]);
+    assert_eq!(model.people.len(), 2);
 }
 
 #[test]

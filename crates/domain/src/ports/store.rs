@@ -187,6 +187,8 @@ pub struct OutMessage {
     pub head: MessageHead,
     /// `Outbound` as JSON.
     pub content: String,
+    /// Name of the template, when it is one.
+    pub template: Option<String>,
     /// Message it answers, by wamid.
     pub reply_to: Option<String>,
     /// Where it goes: phone or WhatsApp id first, else user id.
@@ -199,8 +201,8 @@ pub struct OutMessage {
     pub number_blocked_until: Option<Millis>,
     /// When the first attempt began.
     pub first_attempt_at: Option<Millis>,
-    /// Since `job.begun_at`, WhatsApp reported on a message of this number that was sent later: reports are flowing, so
-    /// silence about this one says that it was never taken.
+    /// Since `job.begun_at`, WhatsApp reported on later messages of this number (for a template: of the same template):
+    /// reports are flowing, so silence about this one says that it was never taken.
     pub later_ones_reported: bool,
 }
 
@@ -326,6 +328,21 @@ pub struct Overview {
     pub crm_statuses: i64,
     /// Things received that were not understood.
     pub unrecognised: i64,
+    /// Nodes seen within the last ten seconds.
+    pub nodes: i64,
+}
+
+/// What waits, cheap to ask however much is stored.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Queues {
+    /// Journal segments not yet read.
+    pub journal_pending: i64,
+    /// Age of the oldest of them, milliseconds.
+    pub journal_lag_ms: i64,
+    /// Jobs waiting by kind.
+    pub jobs: Vec<(String, i64)>,
+    /// Dead letters by kind.
+    pub dead_letters: Vec<(String, i64)>,
     /// Nodes seen within the last ten seconds.
     pub nodes: i64,
 }
@@ -519,7 +536,10 @@ pub trait Store: Send + Sync {
 
     // --- looking ---
 
-    /// Counts.
+    /// What waits.
+    async fn queues(&self, workspace: WorkspaceId, now: Millis) -> Result<Queues, StoreError>;
+
+    /// Counts. Reads whole tables: for people who ask, not for every scrape.
     async fn overview(&self, workspace: WorkspaceId, now: Millis) -> Result<Overview, StoreError>;
 
     /// One message.

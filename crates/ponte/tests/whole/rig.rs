@@ -68,7 +68,9 @@ impl Setup {
             hubspot,
             settings: BTreeMap::new(),
             crm: "token = \"sim-static-token\"".into(),
-            apps: format!("[[whatsapp.apps]]\nname = \"sim\"\napp_secrets = [\"{APP_SECRET}\"]\nverify_token = \"{VERIFY_TOKEN}\"\n"),
+            apps: format!(
+                "[[whatsapp.apps]]\nname = \"sim\"\napp_secrets = [\"{APP_SECRET}\"]\nverify_token = \"{VERIFY_TOKEN}\"\n"
+            ),
             env: Vec::new(),
         }
     }
@@ -208,7 +210,11 @@ pub async fn ponte(args: &[&str], folder: &Path, env: &[(&str, &str)]) -> Ran {
 }
 
 /// Waits until `look` finds something; panics with `what` when it doesn't in time.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(limit: Duration, what: &str, mut look: impl FnMut() -> F) -> T {
+pub async fn eventually<T, F: Future<Output = Option<T>>>(
+    limit: Duration,
+    what: &str,
+    mut look: impl FnMut() -> F,
+) -> T {
     let begun = Instant::now();
     loop {
         if let Some(found) = look().await {
@@ -280,7 +286,13 @@ impl Rig {
         self.api_with(method, path, body, &[]).await
     }
 
-    pub async fn api_with(&self, method: &str, path: &str, body: Option<&Value>, more: &[(&str, &str)]) -> (u16, Value) {
+    pub async fn api_with(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+        more: &[(&str, &str)],
+    ) -> (u16, Value) {
         ask(&self.program, method, path, body, more).await
     }
 
@@ -290,7 +302,8 @@ impl Rig {
 
     /// Queues a text to the phone; its id.
     pub async fn text(&self, to: &str, text: &str) -> String {
-        let (status, body) = self.send(json!({"to": {"phone": format!("+{to}")}, "message": {"type": "text", "body": text}})).await;
+        let (status, body) =
+            self.send(json!({"to": {"phone": format!("+{to}")}, "message": {"type": "text", "body": text}})).await;
         assert_eq!(status, 202, "{body}");
         body["id"].as_str().unwrap().to_owned()
     }
@@ -305,7 +318,9 @@ impl Rig {
                 .collect();
             let (status, body) = self.api("POST", "/api/v1/messages/batch", Some(&json!({"messages": rows}))).await;
             assert_eq!(status, 202, "{body}");
-            ids.extend(body["results"].as_array().unwrap().iter().map(|r| r["id"].as_str().expect("queued").to_owned()));
+            ids.extend(
+                body["results"].as_array().unwrap().iter().map(|r| r["id"].as_str().expect("queued").to_owned()),
+            );
         }
         ids
     }
@@ -398,7 +413,12 @@ impl Rig {
             if missing == 0 && self.waiting("send").await == 0 {
                 return;
             }
-            assert!(begun.elapsed() < limit, "{missing} not sent, {} jobs wait\n{}", self.waiting("send").await, self.tail());
+            assert!(
+                begun.elapsed() < limit,
+                "{missing} not sent, {} jobs wait\n{}",
+                self.waiting("send").await,
+                self.tail()
+            );
             tokio::time::sleep(Duration::from_millis(40)).await;
         }
     }
@@ -413,7 +433,9 @@ impl Rig {
     pub fn nothing_doubled(&self) {
         let stats = self.graph.stats();
         assert_eq!((stats.duplicates_by_opaque, stats.sends_without_opaque), (0, 0), "a message was sent twice");
-        for (object, property) in [("communications", "ponte_message_id"), ("contacts", "ponte_id"), ("contacts", "ponte_wa_id")] {
+        for (object, property) in
+            [("communications", "ponte_message_id"), ("contacts", "ponte_id"), ("contacts", "ponte_wa_id")]
+        {
             let doubles = self.hubspot.duplicates(object, property).unwrap();
             assert_eq!(doubles.sharing, 0, "{object} doubled: {doubles:?}");
         }
@@ -428,7 +450,13 @@ impl Rig {
             if missing.is_empty() && self.waiting("crm").await == 0 {
                 break;
             }
-            assert!(begun.elapsed() < limit, "{} not in the CRM: {:?}\n{}", missing.len(), missing.first(), self.tail());
+            assert!(
+                begun.elapsed() < limit,
+                "{} not in the CRM: {:?}\n{}",
+                missing.len(),
+                missing.first(),
+                self.tail()
+            );
             tokio::time::sleep(Duration::from_millis(40)).await;
         }
         self.nothing_doubled();
@@ -446,7 +474,13 @@ impl Rig {
 }
 
 /// Asks a program's API; status and body (null when there is none).
-pub async fn ask(program: &Program, method: &str, path: &str, body: Option<&Value>, more: &[(&str, &str)]) -> (u16, Value) {
+pub async fn ask(
+    program: &Program,
+    method: &str,
+    path: &str,
+    body: Option<&Value>,
+    more: &[(&str, &str)],
+) -> (u16, Value) {
     let bytes = body.map(ToString::to_string).unwrap_or_default();
     let authorization = format!("Bearer {API_KEY}");
     let mut headers = vec![("authorization", authorization.as_str())];

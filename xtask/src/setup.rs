@@ -1,0 +1,65 @@
+//! `cargo xtask setup`: what the tests need and isn't there yet. Installs where it may (Debian, Ubuntu; root or sudo without
+//! a password), else says what to do.
+
+use crate::run::{cargo, silently, well};
+use anyhow::{Result, bail};
+use ponte_testkit::cluster::{HINT, POSTGRES_ENV, programs};
+use std::process::{Command, ExitCode};
+
+pub fn run() -> Result<ExitCode> {
+    postgres()?;
+    nextest();
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes sure that there is a PostgreSQL to test with.
+pub fn postgres() -> Result<()> {
+    if std::env::var_os(POSTGRES_ENV).is_some() || programs().is_some() {
+        return Ok(());
+    }
+    if let Some(prefix) = apt() {
+        println!("xtask: installing PostgreSQL");
+        let install = |arguments: &[&str]| {
+            let mut words = prefix.clone();
+            words.extend(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"]);
+            let (program, before) = words.split_first().unwrap_or((&"apt-get", &[]));
+            well(Command::new(program).args(before).args(arguments))
+        };
+        // Lists that are out of date, or absent, are the usual reason why the first try fails.
+        if !install(&["install", "-y", "--no-install-recommends", "postgresql"])? {
+            install(&["update"])?;
+            install(&["install", "-y", "--no-install-recommends", "postgresql"])?;
+        }
+    }
+    if programs().is_none() {
+        bail!("{HINT}");
+    }
+    Ok(())
+}
+
+/// What must stand before apt-get, when it may be used.
+fn apt() -> Option<Vec<&'static str>> {
+    if !silently("apt-get", &["--version"]) {
+        return None;
+    }
+    let output = Command::new("id").arg("-u").output().ok()?;
+    if output.stdout.trim_ascii() == b"0" {
+        return Some(vec![]);
+    }
+    silently("sudo", &["-n", "true"]).then(|| vec!["sudo", "-n"])
+}
+
+/// Makes sure that cargo-nextest is there; false when it can't be: then `cargo test` has to do.
+pub fn nextest() -> bool {
+    let there = || {
+        let mut ask = cargo(&["nextest", "--version"]);
+        ask.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        well(&mut ask).unwrap_or(false)
+    };
+    if there() {
+        return true;
+    }
+    println!("xtask: installing cargo-nextest");
+    let _ = well(&mut cargo(&["install", "cargo-nextest", "--locked"]));
+    there()
+}
