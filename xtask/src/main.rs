@@ -3,7 +3,13 @@
 //! May touch: the source tree (reading), the build, what is needed to test (installing it where it may).
 //! Must not touch: the product; nothing of it depends on this.
 
+#[cfg(feature = "load")]
+mod bench;
+#[cfg(feature = "load")]
+mod crash;
 mod demo;
+#[cfg(feature = "load")]
+mod rig;
 mod run;
 mod setup;
 mod test;
@@ -35,6 +41,12 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Measures the real program, with the limit each figure is compared with.
+    #[cfg(feature = "load")]
+    Bench(bench::Arguments),
+    /// Kills the real program at random moments under load; nothing may be lost or doubled.
+    #[cfg(feature = "load")]
+    Crash(crash::Arguments),
     /// Chores that need clients and servers (bench, crash) are compiled when they are asked for.
     #[command(external_subcommand)]
     Other(Vec<OsString>),
@@ -59,6 +71,10 @@ fn chore(chore: Chore) -> Result<ExitCode> {
         Chore::Tidy => tidy::run(),
         Chore::Setup => setup::run(),
         Chore::Demo { arguments } => demo::run(&arguments),
+        #[cfg(feature = "load")]
+        Chore::Bench(arguments) => bench::run(&arguments),
+        #[cfg(feature = "load")]
+        Chore::Crash(arguments) => crash::run(&arguments),
         Chore::Other(words) => other(&words),
     }
 }
@@ -68,7 +84,11 @@ fn other(words: &[OsString]) -> Result<ExitCode> {
     if cfg!(feature = "load") || !LOADED.contains(&name.as_str()) {
         bail!("there is no chore `{name}`: see `cargo xtask --help`");
     }
-    let mut again = run::cargo(&["run", "--quiet", "--package", "xtask", "--features", "load", "--"]);
+    // Both the program and what loads it are measured as they are released.
+    if !run::well(&mut run::cargo(&["build", "--quiet", "--release", "--package", "ponte"]))? {
+        bail!("ponte can't be built");
+    }
+    let mut again = run::cargo(&["run", "--quiet", "--release", "--package", "xtask", "--features", "load", "--"]);
     again.args(words);
     run::replace(again)
 }

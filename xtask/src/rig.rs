@@ -89,7 +89,9 @@ impl Place {
             Some(cluster) => {
                 let admin = cluster.url();
                 let mut c = PgConnection::connect(&admin).await?;
-                sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name} TEMPLATE template0"))).execute(&mut c).await?;
+                sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name} TEMPLATE template0")))
+                    .execute(&mut c)
+                    .await?;
                 c.close().await?;
                 Ok(admin.replace("/postgres?", &format!("/{name}?")))
             }

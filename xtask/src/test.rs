@@ -13,6 +13,19 @@ pub struct Arguments {
     /// Leaves out what needs PostgreSQL: for a quick look, not for a verdict.
     #[arg(long)]
     quick: bool,
+    /// Lints and tests only these packages: for a quick look, too.
+    #[arg(short, long)]
+    package: Vec<String>,
+}
+
+impl Arguments {
+    /// The packages meant, as arguments of cargo.
+    fn packages(&self) -> Vec<&str> {
+        if self.package.is_empty() {
+            return vec!["--workspace", "--all-features"];
+        }
+        self.package.iter().flat_map(|p| ["--package", p]).collect()
+    }
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -23,8 +36,8 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     steps.step("format", || run::well(&mut run::cargo(&["fmt", "--all", "--check"])));
     steps.step("tidy", || tidy::run().map(|code| code == ExitCode::SUCCESS));
     steps.step("clippy", || {
-        let lint = ["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"];
-        run::well(&mut run::cargo(&lint))
+        let mut lint = run::cargo(&["clippy", "--all-targets"]);
+        run::well(lint.args(arguments.packages()).args(["--", "-D", "warnings"]))
     });
     let mut cluster = None;
     if !arguments.quick && std::env::var_os(POSTGRES_ENV).is_none() {
@@ -36,7 +49,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let nextest = setup::nextest();
     let mut verdict = None;
     steps.step("tests", || {
-        let (good, counted) = tests(nextest, arguments.quick, cluster.as_ref())?;
+        let (good, counted) = tests(nextest, arguments, cluster.as_ref())?;
         verdict = counted;
         Ok(good)
     });
@@ -86,13 +99,14 @@ struct Verdict {
     failed: u64,
 }
 
-fn tests(nextest: bool, quick: bool, cluster: Option<&Cluster>) -> Result<(bool, Option<Verdict>)> {
+fn tests(nextest: bool, arguments: &Arguments, cluster: Option<&Cluster>) -> Result<(bool, Option<Verdict>)> {
     let mut command = if nextest {
-        run::cargo(&["nextest", "run", "--workspace", "--all-features", "--no-fail-fast"])
+        run::cargo(&["nextest", "run", "--no-fail-fast"])
     } else {
-        run::cargo(&["test", "--workspace", "--all-features", "--no-fail-fast", "--lib", "--bins", "--tests"])
+        run::cargo(&["test", "--no-fail-fast", "--lib", "--bins", "--tests"])
     };
-    match (quick, nextest) {
+    command.args(arguments.packages());
+    match (arguments.quick, nextest) {
         (true, true) => drop(command.args(["-E", "not test(postgres)"])),
         (true, false) => drop(command.args(["--", "--skip", "postgres"])),
         (false, _) => {}
@@ -107,7 +121,11 @@ fn tests(nextest: bool, quick: bool, cluster: Option<&Cluster>) -> Result<(bool,
 /// Runs it, shows what it says, and keeps the lines with a verdict. nextest speaks on standard error, cargo's tests on
 /// standard output.
 fn listen(mut command: Command, on_stderr: bool) -> Result<(bool, Vec<String>)> {
-    if on_stderr { command.stderr(Stdio::piped()) } else { command.stdout(Stdio::piped()) };
+    if on_stderr {
+        command.stderr(Stdio::piped())
+    } else {
+        command.stdout(Stdio::piped())
+    };
     let mut child = command.spawn().context("the test runner")?;
     let output: Box<dyn std::io::Read> = match (child.stderr.take(), child.stdout.take()) {
         (Some(stderr), _) => Box::new(stderr),
@@ -138,7 +156,8 @@ fn of_cargo(lines: &[String]) -> Option<Verdict> {
     lines.last()?;
     let sum = |what| lines.iter().map(|line| count(line, what)).sum::<u64>();
     let (passed, failed) = (sum("passed"), sum("failed"));
-    let summary = format!("Summary {} binaries, {} tests run: {passed} passed, {failed} failed", lines.len(), passed + failed);
+    let summary =
+        format!("Summary {} binaries, {} tests run: {passed} passed, {failed} failed", lines.len(), passed + failed);
     Some(Verdict { summary, passed, failed })
 }
 
@@ -167,7 +186,8 @@ mod tests {
     fn without_nextest_the_binaries_are_added_up() {
         let lines = [
             "test result: ok. 4 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s".to_owned(),
-            "test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s".to_owned(),
+            "test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s"
+                .to_owned(),
         ];
         assert_eq!(of_cargo(&lines).map(|v| (v.passed, v.failed)), Some((6, 1)));
         assert_eq!(of_cargo(&[]), None);

@@ -131,6 +131,7 @@ public_codes! {
     INVALID_REQUEST = "invalid_request", 400, "The request can't be read or breaks a limit.";
     UNAUTHENTICATED = "unauthenticated", 401, "A valid API key is needed.";
     NOT_FOUND = "not_found", 404, "There is no such thing.";
+    METHOD_NOT_ALLOWED = "method_not_allowed", 405, "This address doesn't take this method.";
     NUMBER_UNKNOWN = "number_unknown", 404, "No business number with this id is configured.";
     RECIPIENT_UNKNOWN = "recipient_unknown", 404, "The recipient named is not known.";
     RECIPIENT_INVALID = "recipient_invalid", 400, "The recipient is neither a phone number with country code nor a business-scoped user id.";
@@ -140,6 +141,7 @@ public_codes! {
     MARKETING_NEEDS_TEMPLATE = "marketing_needs_template", 422, "Marketing messages must be approved templates.";
     NUMBER_BLOCKED = "number_blocked", 422, "WhatsApp has restricted this business number.";
     PHONE_REQUIRED = "phone_required", 422, "This message needs a phone number and the recipient has none.";
+    UPSTREAM_REFUSED = "upstream_refused", 502, "WhatsApp did not take the request.";
     UNAVAILABLE = "unavailable", 503, "Ponte can't store this safely now. Try again.";
     INTERNAL = "internal", 500, "Something went wrong in Ponte itself.";
 }

@@ -25,8 +25,11 @@ impl Limit {
     #[must_use]
     pub fn take(&self, tat: i64, now: Millis, wanted: i64) -> Taken {
         let now_us = now.saturating_mul(1000);
+        // No honest state is further ahead than the whole burst: a clock that went back must not stop everything.
+        let furthest = now_us.saturating_add(self.burst.saturating_mul(self.interval_us));
+        let tat = tat.min(furthest);
         let base = tat.max(now_us);
-        let room_us = now_us.saturating_add(self.burst.saturating_mul(self.interval_us)).saturating_sub(base);
+        let room_us = furthest.saturating_sub(base);
         let granted = (room_us / self.interval_us).clamp(0, wanted.max(0));
         let tat = if granted > 0 { base.saturating_add(granted.saturating_mul(self.interval_us)) } else { tat };
         // The next unit fits once the state is at most (burst - 1) intervals ahead of the clock.
@@ -149,6 +152,14 @@ mod tests {
                 prop_assert!((5.0..=1000.0).contains(&rate.per_second()));
             }
         }
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_stops_nothing_for_long() {
+        let limit = Limit::new(80, 1, 8);
+        let tat = limit.take(0, 2_000_000_000, 8).tat;
+        let earlier = limit.take(tat, 1_000_000_000, 1);
+        assert!(earlier.next_at <= 1_000_000_000 + 20);
     }
 
     #[test]

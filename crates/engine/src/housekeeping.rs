@@ -1,5 +1,5 @@
 //! # Housekeeping
-//! Purpose: says that this node lives, frees what dead nodes held, trims the raw journal.
+//! Purpose: says that this node lives, frees what dead nodes held, trims the raw journal, removes what nobody needs.
 //! May touch: the store's node and journal verbs.
 //! Must not touch: anything a customer could notice.
 
@@ -20,6 +20,7 @@ pub async fn run(world: World, stop: CancellationToken) {
         }
         if now >= trim_at {
             trim(&world, now).await;
+            tidy(&world, now).await;
             trim_at = now + TRIM_EVERY_MS;
         }
         tokio::select! {
@@ -27,6 +28,10 @@ pub async fn run(world: World, stop: CancellationToken) {
             () = stop.cancelled() => {}
         }
     }
+}
+
+async fn tidy(world: &World, now: Millis) {
+    while matches!(world.store.tidy(world.workspace, now).await, Ok(1..)) {}
 }
 
 async fn trim(world: &World, now: Millis) {

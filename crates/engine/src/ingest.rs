@@ -91,7 +91,12 @@ fn take_apart(world: &World, segment: &Segment) -> Vec<Located> {
     for (place, entry) in segment.entries.iter().enumerate() {
         let parsed = world.channel.parse(&entry.body, entry.received_at);
         let place = i64::try_from(place).unwrap_or(i64::MAX);
-        updates.extend(parsed.updates.into_iter().map(|update| Located { segment: segment.seq, entry: place, update }));
+        updates.extend(parsed.updates.into_iter().map(|update| Located {
+            segment: segment.seq,
+            entry: place,
+            received_at: entry.received_at,
+            update,
+        }));
     }
     updates
 }
@@ -123,6 +128,7 @@ const fn add(sum: &mut IngestCounts, one: IngestCounts) {
     sum.messages += one.messages;
     sum.changed += one.changed;
     sum.events += one.events;
+    sum.unrecognised += one.unrecognised;
 }
 
 async fn step_back(world: &World, receiver: Option<&Receiver>) {
@@ -202,6 +208,7 @@ async fn apply(
     let counts = world.store.ingest(world.workspace, lease.cloned(), marks.to_vec(), keys, fold).await?;
     world.pulse.updates_read.add(count);
     world.pulse.messages_stored.add(counts.messages);
+    world.pulse.unrecognised.add(counts.unrecognised);
     Ok(counts)
 }
 

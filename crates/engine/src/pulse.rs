@@ -39,6 +39,8 @@ counters! {
     updates_read = "ponte_updates_read_total";
     /// Messages added by webhooks.
     messages_stored = "ponte_messages_stored_total";
+    /// Items that were not understood: kept and shown.
+    unrecognised = "ponte_unrecognised_total";
     /// Messages let in by the gate.
     sends_queued = "ponte_sends_queued_total";
     /// Messages refused by a rule.

@@ -43,8 +43,10 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             send_retry: RetryPolicy::default(),
+            // A CRM may be away for a day and more without anyone having to lift a finger afterwards.
             crm_retry: RetryPolicy {
-                later_ms: vec![5 * MINUTE, 15 * MINUTE, 60 * MINUTE, 240 * MINUTE, 720 * MINUTE],
+                later_ms: [5, 15, 60, 120, 240, 360, 480, 480, 480, 480, 480, 480].map(|m| m * MINUTE).into(),
+                give_up_after_ms: 3 * DAY,
                 ..RetryPolicy::default()
             },
             media_retry: RetryPolicy {

@@ -160,6 +160,6 @@ async fn prepare(world: &World, connection: &Connection, stop: &CancellationToke
             () = world.clock.sleep_ms(wait) => {}
             () = stop.cancelled() => {}
         }
-        wait = (wait * 2).min(60 * SECOND);
+        wait = (wait * 2).min(8 * SECOND);
     }
 }

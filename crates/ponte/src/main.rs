@@ -48,7 +48,7 @@ enum Command {
     Migrate,
     /// Show counts, queues and lags.
     Status(commands::status::Options),
-    /// Check the installation: configuration, database, disk, WhatsApp, CRM.
+    /// Check the installation: configuration, database, media folder, WhatsApp, CRM.
     Check(commands::check::Options),
     /// Print the documented default configuration.
     Defaults,

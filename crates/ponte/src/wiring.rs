@@ -23,7 +23,7 @@ use ponte_whatsapp::verify::{AppIndex, AppSecrets, Secrets};
 use ponte_whatsapp::{CloudApi, CloudApiConfig, NumberAccess};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -174,6 +174,7 @@ pub struct Running {
     engine: Engine,
     listener: tokio::task::JoinHandle<()>,
     stop: CancellationToken,
+    draining: Arc<AtomicBool>,
 }
 
 /// Starts workers and listener.
@@ -183,13 +184,14 @@ pub struct Running {
 pub async fn start(assembly: Assembly, metrics: Arc<dyn Fn() -> String + Send + Sync>) -> anyhow::Result<Running> {
     let Assembly { world, crms, store, settings } = assembly;
     let receiver = Arc::new(Receiver::new(world.clone(), Arc::new(signatures(&settings)?)));
+    let draining = Arc::new(AtomicBool::new(false));
     let app = App {
         world: world.clone(),
         receiver: Arc::clone(&receiver),
         keys: Arc::new(HashedKeys::new(settings.api_keys.iter().map(|k| (k.name.as_str(), &k.token)))),
         metrics,
         body_room: Arc::new(Semaphore::new(BODY_ROOM_KIB)),
-        draining: Arc::new(AtomicBool::new(false)),
+        draining: Arc::clone(&draining),
     };
     let limits = ServerConfig {
         webhook_body_limit: settings.server.webhook_body_limit,
@@ -203,12 +205,13 @@ pub async fn start(assembly: Assembly, metrics: Arc<dyn Fn() -> String + Send + 
     let stop = CancellationToken::new();
     let listener = tokio::spawn(server.run(stop.clone()));
     let engine = Engine::start(world.clone(), Some(receiver), crms, cpu_meter());
-    Ok(Running { address, world, store, engine, listener, stop })
+    Ok(Running { address, world, store, engine, listener, stop, draining })
 }
 
 impl Running {
     /// Takes no more requests, ends what is under way, gives back what is held, closes the database.
     pub async fn stop(self) {
+        self.draining.store(true, Ordering::Relaxed);
         self.stop.cancel();
         let _ = self.listener.await;
         self.engine.stop().await;

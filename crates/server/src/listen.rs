@@ -12,7 +12,6 @@ use hyper_util::server::graceful::GracefulShutdown;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -73,6 +72,7 @@ impl Server {
             .merge(health::routes())
             .merge(api::routes())
             .fallback(api::not_found)
+            .method_not_allowed_fallback(api::method_not_allowed)
             .layer(DefaultBodyLimit::max(self.config.api_body_limit))
             .with_state(self.app.clone());
         let graceful = GracefulShutdown::new();
@@ -101,7 +101,6 @@ impl Server {
                 drop(place);
             });
         }
-        self.app.draining.store(true, Ordering::Relaxed);
         let _ = tokio::time::timeout(DRAIN, graceful.shutdown()).await;
     }
 }

@@ -9,6 +9,7 @@ use crate::rows::{content_vals, conversation_vals, head_vals, person_vals};
 use ponte_domain::Millis;
 use ponte_domain::conversation::{Changes, Keys, send_lane};
 use ponte_domain::error::StoreError;
+use ponte_domain::event::EventKind;
 use ponte_domain::identity::Identity;
 use ponte_domain::ids::WorkspaceId;
 use ponte_domain::job::JobKind;
@@ -34,6 +35,7 @@ pub(crate) async fn ingest(
         messages: changes.new_messages.len() as u64,
         changed: changes.changed_messages.len() as u64,
         events: changes.events.len() as u64,
+        unrecognised: changes.events.iter().filter(|e| e.kind == EventKind::Unrecognised).count() as u64,
     };
     changes_of_fold(c, workspace, changes).await?;
     journal::mark(c, workspace, segments).await?;

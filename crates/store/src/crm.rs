@@ -58,11 +58,12 @@ pub(crate) async fn views(
             Some(CrmView {
                 contact: contact.clone(),
                 contact_written: written.clone(),
-                message: found.map(|(m, _)| MessageWrite {
+                message: found.map(|(m, ..)| MessageWrite {
                     contact_crm_id: contact.crm_id.clone().unwrap_or_default(),
                     ..m.clone()
                 }),
-                message_written: found.and_then(|(_, written)| written.clone()),
+                message_since: found.map(|(_, _, since)| *since),
+                message_written: found.and_then(|(_, written, _)| written.clone()),
             })
         })
         .collect())
@@ -131,7 +132,8 @@ fn contact(
     }
 }
 
-type Messages = HashMap<MessageId, (MessageWrite, Option<String>)>;
+/// The row, what was written last, and since when the message is known.
+type Messages = HashMap<MessageId, (MessageWrite, Option<String>, Millis)>;
 
 async fn messages(
     c: &mut Conn,
@@ -180,7 +182,7 @@ async fn messages(
             withdrawn: head.withdrawn_at.is_some(),
             edited: head.edited_at.is_some(),
         };
-        messages.insert(head.id, (write, link.and_then(|l| l.written.clone())));
+        messages.insert(head.id, (write, link.and_then(|l| l.written.clone()), head.created_at));
     }
     Ok(messages)
 }

@@ -28,6 +28,27 @@ pub(crate) async fn append(c: &mut Conn, workspace: WorkspaceId, entries: &[Jour
     Ok(())
 }
 
+/// Writes one segment in a transaction of its own, on SQLite, in one go: what a burst of webhooks needs most.
+/// A failure leaves the transaction open; the caller rolls it back.
+pub(crate) async fn commit_one(
+    c: &mut Conn,
+    workspace: WorkspaceId,
+    entries: &[JournalEntry],
+) -> Result<(), StoreError> {
+    let Some(first) = entries.first() else { return Ok(()) };
+    let count = i64::try_from(entries.len()).unwrap_or(i64::MAX);
+    c.exec(
+        "BEGIN IMMEDIATE; \
+         INSERT INTO journal (workspace_id, received_at, entries, body) VALUES ($1, $2, $3, $4); \
+         INSERT INTO journal_pending (workspace_id, seq, received_at) VALUES ($1, last_insert_rowid(), $2); \
+         COMMIT",
+        vals![workspace.0, first.received_at, count, encode(entries)],
+    )
+    .await?;
+    c.touch(Topic::Journal);
+    Ok(())
+}
+
 pub(crate) async fn pending(
     c: &mut Conn,
     workspace: WorkspaceId,

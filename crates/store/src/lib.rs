@@ -15,6 +15,7 @@ mod gate;
 mod journal;
 mod lanes;
 mod leases;
+mod limits;
 mod load;
 mod look;
 mod media;
@@ -22,6 +23,7 @@ mod rows;
 mod schema;
 mod sends;
 mod store;
+mod upkeep;
 mod wake;
 mod writer;
 

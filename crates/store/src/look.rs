@@ -94,6 +94,7 @@ struct ViewRow {
     content: String,
     reply_to: Option<String>,
     media_key: Option<String>,
+    media_type: Option<String>,
 }
 
 impl ViewRow {
@@ -120,6 +121,7 @@ impl ViewRow {
             withdrawn_at: head.withdrawn_at,
             error: head.error,
             media_key: self.media_key,
+            media_type: self.media_type,
         })
     }
 }
@@ -133,7 +135,7 @@ pub(crate) async fn messages(
     limit: i64,
 ) -> Result<Vec<MessageView>, StoreError> {
     let mut sql = format!(
-        "SELECT {}, t.kind, t.body, t.content, t.reply_to, t.media_key FROM message m JOIN message_content t \
+        "SELECT {}, t.kind, t.body, t.content, t.reply_to, t.media_key, t.media_type FROM message m JOIN message_content t \
          ON t.workspace_id = m.workspace_id AND t.message_id = m.id WHERE m.workspace_id = $1",
         HeadRow::COLUMNS
     );

@@ -139,7 +139,12 @@ impl SqlStore {
         let connect = connect
             .application_name("ponte")
             .statement_cache_capacity(400)
-            .options([("enable_seqscan", "off"), ("enable_hashjoin", "off"), ("enable_mergejoin", "off")])
+            .options([
+                ("enable_seqscan", "off"),
+                ("enable_hashjoin", "off"),
+                ("enable_mergejoin", "off"),
+                ("jit", "off"),
+            ])
             .disable_statement_logging();
         let pool = PgPoolOptions::new()
             .max_connections(options.connections.max(6))
@@ -174,7 +179,10 @@ impl SqlStore {
     /// Waits until running transactions have ended and closes all connections.
     pub async fn close(&self) {
         match &self.readers {
-            Readers::Sqlite(pool) => pool.close().await,
+            Readers::Sqlite(pool) => {
+                pool.close().await;
+                self.writer.close().await;
+            }
             Readers::Postgres(pool) => pool.close().await,
         }
     }
@@ -188,6 +196,9 @@ async fn prepare(c: &mut Conn, options: &Options, now: Millis) -> Result<(), Ope
     let found = schema::version(c).await?;
     if found == schema::SCHEMA_VERSION {
         return Ok(());
+    }
+    if found > schema::SCHEMA_VERSION {
+        return Err(schema::newer(found).into());
     }
     Err(OpenError::Outdated { found, needed: schema::SCHEMA_VERSION })
 }
@@ -434,9 +445,14 @@ impl Store for SqlStore {
 
     async fn check(&self) -> Result<(), StoreError> {
         write!(self, (), |c| {
-            c.exec("UPDATE schema_version SET version = version WHERE version = 0", vec![]).await?;
+            // A page is really written: a full disk must be noticed.
+            c.exec("UPDATE schema_version SET applied_at = applied_at", vec![]).await?;
             Ok(())
         })
+    }
+
+    async fn tidy(&self, workspace: WorkspaceId, now: Millis) -> Result<u64, StoreError> {
+        write!(self, (), |c| crate::upkeep::tidy(c, workspace, now).await)
     }
 
     async fn wait(&self, topic: Topic, seen: u64, ms: Millis) -> u64 {

@@ -35,7 +35,7 @@ pub(crate) struct Append {
 type Work<T> = Box<dyn for<'c> Fn(&'c mut Conn) -> BoxFuture<'c, Result<T, StoreError>> + Send + Sync>;
 
 /// Work whose result waits for the commit.
-trait Pending: Send {
+pub(crate) trait Pending: Send {
     fn run<'a>(&'a mut self, c: &'a mut Conn) -> BoxFuture<'a, bool>;
     fn finish(self: Box<Self>, commit: Result<(), StoreError>);
 }
@@ -74,8 +74,11 @@ pub(crate) enum Writer {
     Postgres { bodies: mpsc::Sender<Append>, pool: PgPool, wakes: Wakes },
 }
 
-/// Work in the queue of the SQLite writer.
-pub(crate) struct Queued(Box<dyn Pending>);
+/// What stands in the queue of the SQLite writer.
+pub(crate) enum Queued {
+    Work(Box<dyn Pending>),
+    Close(oneshot::Sender<()>),
+}
 
 impl Writer {
     /// Starts the one writer of a SQLite file. It ends when the last handle is dropped.
@@ -94,6 +97,16 @@ impl Writer {
             tokio::spawn(run_committer(pool.clone(), Arc::clone(&waiting), wakes.clone()));
         }
         Self::Postgres { bodies, pool, wakes }
+    }
+
+    /// Ends the SQLite writer: what waits is still committed, then the file is left whole, without a log beside it.
+    pub(crate) async fn close(&self) {
+        if let Self::Sqlite { works, .. } = self {
+            let (done, closed) = oneshot::channel();
+            if works.send(Queued::Close(done)).await.is_ok() {
+                let _ = closed.await;
+            }
+        }
     }
 
     /// Appends a body to the journal; durable when it returns.
@@ -116,7 +129,7 @@ impl Writer {
             Self::Sqlite { works, .. } => {
                 let (done, answer) = oneshot::channel();
                 let pending = PendingWork { work: Box::new(work), result: None, done };
-                works.send(Queued(Box::new(pending))).await.map_err(|_| stopped())?;
+                works.send(Queued::Work(Box::new(pending))).await.map_err(|_| stopped())?;
                 answer.await.unwrap_or_else(|_| Err(stopped()))
             }
             Self::Postgres { pool, wakes, .. } => {
@@ -129,50 +142,79 @@ impl Writer {
     }
 }
 
-async fn run_sqlite(mut c: Conn, mut bodies: mpsc::Receiver<Append>, mut works: mpsc::Receiver<Queued>, wakes: Wakes) {
-    let mut appends: Vec<Append> = Vec::new();
-    loop {
-        let mut waiting: Vec<Box<dyn Pending>> = Vec::new();
-        tokio::select! {
-            biased;
-            n = bodies.recv_many(&mut appends, BODIES_A_COMMIT) => if n == 0 { break },
-            work = works.recv() => match work {
-                Some(work) => waiting.push(work.0),
-                None => break,
-            },
+/// What one commit takes along.
+#[derive(Default)]
+struct Round {
+    appends: Vec<Append>,
+    works: Vec<Box<dyn Pending>>,
+    closing: Option<oneshot::Sender<()>>,
+}
+
+impl Round {
+    fn add(&mut self, queued: Queued) {
+        match queued {
+            Queued::Work(work) => self.works.push(work),
+            Queued::Close(done) => self.closing = Some(done),
         }
-        if appends.len() < BODIES_A_COMMIT {
-            while appends.len() < BODIES_A_COMMIT {
-                match bodies.try_recv() {
-                    Ok(append) => appends.push(append),
-                    Err(_) => break,
-                }
-            }
-        }
-        let commit = commit_sqlite(&mut c, &appends, &mut waiting, &mut works).await;
-        if commit.is_ok() {
-            wakes.wake(&c.take_touched());
-        } else {
-            let _ = c.take_touched();
-        }
-        for append in appends.drain(..) {
+    }
+
+    fn finish(self, commit: &Result<(), StoreError>) {
+        for append in self.appends {
             let _ = append.done.send(commit.clone());
         }
-        for work in waiting {
+        for work in self.works {
             work.finish(commit.clone());
         }
     }
 }
 
+async fn run_sqlite(mut c: Conn, mut bodies: mpsc::Receiver<Append>, mut works: mpsc::Receiver<Queued>, wakes: Wakes) {
+    loop {
+        let mut round = Round::default();
+        tokio::select! {
+            biased;
+            n = bodies.recv_many(&mut round.appends, BODIES_A_COMMIT) => if n == 0 { return },
+            queued = works.recv() => match queued {
+                Some(queued) => round.add(queued),
+                None => return,
+            },
+        }
+        while round.appends.len() < BODIES_A_COMMIT
+            && let Ok(append) = bodies.try_recv()
+        {
+            round.appends.push(append);
+        }
+        let commit = commit_sqlite(&mut c, &mut round, &mut works).await;
+        let touched = c.take_touched();
+        if commit.is_ok() {
+            wakes.wake(&touched);
+        }
+        let closing = round.closing.take();
+        round.finish(&commit);
+        if let Some(done) = closing {
+            // The file alone is whole then, and can be copied without the log beside it.
+            let _ = c.exec("PRAGMA wal_checkpoint(TRUNCATE)", vec![]).await;
+            drop(c);
+            let _ = done.send(());
+            return;
+        }
+    }
+}
+
 /// One transaction with all that waits. Work that fails is rolled back alone.
-async fn commit_sqlite(
-    c: &mut Conn,
-    appends: &[Append],
-    waiting: &mut Vec<Box<dyn Pending>>,
-    works: &mut mpsc::Receiver<Queued>,
-) -> Result<(), StoreError> {
+async fn commit_sqlite(c: &mut Conn, round: &mut Round, works: &mut mpsc::Receiver<Queued>) -> Result<(), StoreError> {
+    if round.works.is_empty()
+        && works.is_empty()
+        && let [(workspace, _, entries)] = segments(&round.appends).as_slice()
+    {
+        let committed = journal::commit_one(c, *workspace, entries).await;
+        if committed.is_err() {
+            let _ = c.exec("ROLLBACK", vec![]).await;
+        }
+        return committed;
+    }
     c.exec("BEGIN IMMEDIATE", vec![]).await?;
-    let done = fill_sqlite(c, appends, waiting, works).await;
+    let done = fill_sqlite(c, round, works).await;
     let ended = match done {
         Ok(()) => c.exec("COMMIT", vec![]).await.map(|_| ()),
         Err(error) => Err(error),
@@ -184,26 +226,21 @@ async fn commit_sqlite(
     ended
 }
 
-async fn fill_sqlite(
-    c: &mut Conn,
-    appends: &[Append],
-    waiting: &mut Vec<Box<dyn Pending>>,
-    works: &mut mpsc::Receiver<Queued>,
-) -> Result<(), StoreError> {
-    append_all(c, appends).await?;
+async fn fill_sqlite(c: &mut Conn, round: &mut Round, works: &mut mpsc::Receiver<Queued>) -> Result<(), StoreError> {
+    append_all(c, &round.appends).await?;
     let begun = Instant::now();
     let mut next = 0;
     loop {
-        if next == waiting.len() {
-            if begun.elapsed() > WORK_A_COMMIT {
+        while next == round.works.len() {
+            if begun.elapsed() > WORK_A_COMMIT || round.closing.is_some() {
                 return Ok(());
             }
             match works.try_recv() {
-                Ok(work) => waiting.push(work.0),
+                Ok(queued) => round.add(queued),
                 Err(_) => return Ok(()),
             }
         }
-        let Some(work) = waiting.get_mut(next) else { return Ok(()) };
+        let Some(work) = round.works.get_mut(next) else { return Ok(()) };
         next += 1;
         c.exec("SAVEPOINT work", vec![]).await?;
         if !work.run(c).await {
@@ -213,8 +250,15 @@ async fn fill_sqlite(
     }
 }
 
-/// One segment per workspace and eight megabytes.
 async fn append_all(c: &mut Conn, appends: &[Append]) -> Result<(), StoreError> {
+    for (workspace, _, entries) in &segments(appends) {
+        journal::append(c, *workspace, entries).await?;
+    }
+    Ok(())
+}
+
+/// One segment per workspace and eight megabytes: workspace, bytes, entries.
+fn segments(appends: &[Append]) -> Vec<(WorkspaceId, usize, Vec<JournalEntry>)> {
     let mut segments: Vec<(WorkspaceId, usize, Vec<JournalEntry>)> = Vec::new();
     for append in appends {
         let size = append.entry.body.len();
@@ -227,10 +271,7 @@ async fn append_all(c: &mut Conn, appends: &[Append]) -> Result<(), StoreError> 
             _ => segments.push((append.workspace, size, vec![append.entry.clone()])),
         }
     }
-    for (workspace, _, entries) in &segments {
-        journal::append(c, *workspace, entries).await?;
-    }
-    Ok(())
+    segments
 }
 
 async fn run_committer(pool: PgPool, waiting: Arc<Mutex<mpsc::Receiver<Append>>>, wakes: Wakes) {

@@ -124,7 +124,7 @@ impl Client {
                 None => Connection::open(self.to).await?,
             };
             let status = connection.exchange(request).await?;
-            Ok((status, connection))
+            std::io::Result::Ok((status, connection))
         });
         let (status, connection) = answered.await.map_err(|_| Error::from(ErrorKind::TimedOut))??;
         let body = connection.body().to_vec();
@@ -136,7 +136,13 @@ impl Client {
     ///
     /// # Errors
     /// When nobody answers in time.
-    pub async fn call(&mut self, method: &str, path: &str, key: Option<&str>, body: Option<&Value>) -> Result<(u16, Value)> {
+    pub async fn call(
+        &mut self,
+        method: &str,
+        path: &str,
+        key: Option<&str>,
+        body: Option<&Value>,
+    ) -> Result<(u16, Value)> {
         let mut headers = vec![("content-type", "application/json")];
         let bearer = self.bearer.clone();
         if let Some(bearer) = &bearer {

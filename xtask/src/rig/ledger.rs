@@ -3,13 +3,13 @@
 use super::http::Client;
 use super::process::Simulators;
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// An accepted send in the Cloud API's ledger.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Sent {
     /// The program's id of the message.
     pub opaque: Option<String>,
@@ -24,7 +24,7 @@ pub struct Sent {
 }
 
 /// A status in the Cloud API's ledger.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StatusMark {
     /// `sent`, `delivered`, `read`, `failed`.
     pub status: String,
@@ -33,7 +33,7 @@ pub struct StatusMark {
 }
 
 /// A customer's message in the Cloud API's ledger.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Inbound {
     /// Meta's id.
     pub wamid: String,
@@ -44,7 +44,7 @@ pub struct Inbound {
 }
 
 /// A record of HubSpot.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CrmRecord {
     /// Its id, growing.
     pub id: String,
@@ -55,7 +55,7 @@ pub struct CrmRecord {
 }
 
 /// A message as the program's API shows it.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Message {
     /// The program's id.
     pub id: String,
@@ -109,8 +109,7 @@ impl Books {
         if letters.len() >= 500 {
             bail!("500 dead letters or more: something is wrong with the run itself");
         }
-        let text = serde_json::to_string(&letters)?;
-        let dead = messages.iter().filter(|m| text.contains(&m.id)).map(|m| m.id.clone()).collect();
+        let dead = letters.iter().flat_map(|letter| ids_in(&letter.to_string())).collect();
         Ok(Self { sent, inbound, communications, messages, dead, stats, shared: (messages_shared, contacts_shared) })
     }
 
@@ -184,7 +183,11 @@ impl Books {
             }
             let shown = in_crm.get(id).and_then(|r| r.properties.get("ponte_status"));
             if shown.is_some_and(|shown| *shown != message.state) {
-                found.statuses_missing_in_crm.push(format!("{id} {} shown as {}", message.state, shown.map_or("", String::as_str)));
+                found.statuses_missing_in_crm.push(format!(
+                    "{id} {} shown as {}",
+                    message.state,
+                    shown.map_or("", String::as_str)
+                ));
             }
         }
     }
@@ -241,10 +244,7 @@ impl Findings {
     /// What is there more than once.
     #[must_use]
     pub fn doubled(&self) -> u64 {
-        self.sends_doubled
-            + self.crm_messages_doubled
-            + self.crm_contacts_doubled
-            + self.messages_doubled.len() as u64
+        self.sends_doubled + self.crm_messages_doubled + self.crm_contacts_doubled + self.messages_doubled.len() as u64
     }
 
     /// The counts, each by its name; zeros left out.
@@ -263,7 +263,11 @@ impl Findings {
             ("crm_messages_doubled", self.crm_messages_doubled),
             ("crm_contacts_doubled", self.crm_contacts_doubled),
         ];
-        all.into_iter().filter(|(_, n)| *n > 0).map(|(name, n)| (name.to_owned(), json!(n))).collect::<serde_json::Map<_, _>>().into()
+        all.into_iter()
+            .filter(|(_, n)| *n > 0)
+            .map(|(name, n)| (name.to_owned(), json!(n)))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
     }
 
     /// The ids, for whoever looks for the cause.
@@ -274,6 +278,12 @@ impl Findings {
             "statuses_missing": self.statuses_missing, "statuses_missing_in_crm": self.statuses_missing_in_crm,
             "messages_doubled": self.messages_doubled, "sends_doubled": self.doubled_ids })
     }
+}
+
+/// Message ids in a text.
+fn ids_in(text: &str) -> Vec<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    text.split(|c| !plain(c)).filter(|word| word.starts_with("msg_")).map(str::to_owned).collect()
 }
 
 /// All pages of a simulator's list.
@@ -327,6 +337,8 @@ pub async fn waiting(ponte: &mut Client) -> Result<(i64, i64)> {
 pub async fn stored(ponte: &mut Client, direction: &str) -> Result<u64> {
     let overview = ponte.get("/api/v1/status").await?;
     let rows = overview.get("messages").and_then(Value::as_array).cloned().unwrap_or_default();
-    let of = |row: &Value| (row.get(0).and_then(Value::as_str) == Some(direction)).then(|| row.get(2).and_then(Value::as_u64))?;
+    let of = |row: &Value| {
+        (row.get(0).and_then(Value::as_str) == Some(direction)).then(|| row.get(2).and_then(Value::as_u64))?
+    };
     Ok(rows.iter().filter_map(of).sum())
 }

@@ -51,11 +51,17 @@ impl Simulators {
             BufReader::new(out).read_line(&mut line)?;
         }
         let said: Value = serde_json::from_str(&line).with_context(|| {
-            format!("the simulators didn't start: {}", std::fs::read_to_string(folder.join("simulators.log")).unwrap_or_default())
+            format!(
+                "the simulators didn't start: {}",
+                std::fs::read_to_string(folder.join("simulators.log")).unwrap_or_default()
+            )
         })?;
         let address = |name: &str| -> Result<SocketAddr> {
             let url = said.get(name).and_then(Value::as_str).unwrap_or_default();
-            url.trim_start_matches("http://").trim_end_matches('/').parse().with_context(|| format!("address of {name}"))
+            url.trim_start_matches("http://")
+                .trim_end_matches('/')
+                .parse()
+                .with_context(|| format!("address of {name}"))
         };
         let (whatsapp, hubspot) = (address("whatsapp")?, address("hubspot")?);
         Ok(Self { child, whatsapp, hubspot })
@@ -236,8 +242,11 @@ pub fn memory_mb(pid: u32) -> (f64, f64) {
 #[must_use]
 pub fn simulator_settings(seed: u64, per_second: [u32; 2], prompt: bool, more: &str) -> String {
     let latency = |p50: u32, p99: u32| format!("{{ p50_ms = {p50}, p99_ms = {p99} }}");
-    let (sent, delivered, read) =
-        if prompt { (latency(100, 400), latency(200, 800), latency(800, 2_500)) } else { (latency(250, 2_000), latency(700, 8_000), latency(8_000, 30_000)) };
+    let (sent, delivered, read) = if prompt {
+        (latency(100, 400), latency(200, 800), latency(800, 2_500))
+    } else {
+        (latency(250, 2_000), latency(700, 8_000), latency(8_000, 30_000))
+    };
     let mut text = format!(
         "[whatsapp]\nseed = {seed}\nkeep_bodies = 0\n[whatsapp.status]\nsent = {sent}\ndelivered = {delivered}\nread = {read}\n\
          [[whatsapp.wabas]]\nid = \"{WABA}\"\nportfolio_id = \"506914307656634\"\n"

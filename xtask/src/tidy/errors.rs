@@ -27,7 +27,9 @@ pub fn check(root: &Path) -> Result<Vec<String>> {
             Err(_) => found.push(format!("{page} is missing: what it means, why it happens, how to mend it")),
         }
     }
-    found.extend(pages.difference(&codes).map(|code| format!("docs/errors/{code}.md explains a code that doesn't exist")));
+    found.extend(
+        pages.difference(&codes).map(|code| format!("docs/errors/{code}.md explains a code that doesn't exist")),
+    );
     Ok(found)
 }
 

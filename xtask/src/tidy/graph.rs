@@ -100,7 +100,8 @@ mod tests {
     #[test]
     fn strangers_and_sql_elsewhere_are_seen() {
         assert_eq!(breaches(&json!({ "packages": [{ "name": "ponte-new", "dependencies": [] }] })).len(), 1);
-        let sql = json!({ "packages": [{ "name": "ponte-engine", "dependencies": [{ "name": "sqlx", "kind": null }] }] });
+        let sql =
+            json!({ "packages": [{ "name": "ponte-engine", "dependencies": [{ "name": "sqlx", "kind": null }] }] });
         assert_eq!(breaches(&sql).len(), 1);
     }
 }

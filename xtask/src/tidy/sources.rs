@@ -6,7 +6,8 @@ use super::File;
 const MAX_LINES: usize = 600;
 
 /// Beginnings of paths that exist on one machine only. Put together here, so that this file keeps to its own rule.
-const MACHINE_PATHS: &[&str] = &[concat!("/ro", "ot/"), concat!("/wo", "rk/"), concat!("/ho", "me/"), concat!("/Us", "ers/")];
+const MACHINE_PATHS: &[&str] =
+    &[concat!("/ro", "ot/"), concat!("/wo", "rk/"), concat!("/ho", "me/"), concat!("/Us", "ers/")];
 
 pub fn check(file: &File) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
@@ -25,7 +26,9 @@ fn rust(file: &File) -> Vec<String> {
     let place = &file.place;
     let mut found = Vec::new();
     if !file.text.starts_with("//!") {
-        found.push(format!("{place}: must begin with `//!`: what it is for, what it may touch, what happens when it dies"));
+        found.push(format!(
+            "{place}: must begin with `//!`: what it is for, what it may touch, what happens when it dies"
+        ));
     }
     let lines = file.text.lines().count();
     if lines > MAX_LINES {
@@ -33,7 +36,8 @@ fn rust(file: &File) -> Vec<String> {
     }
     let of = |crates: &[&str]| crates.iter().any(|c| place.starts_with(c));
     let sql_here = of(&["crates/store/", "crates/testkit/", "xtask/"]);
-    let clients_here = of(&["crates/net/", "crates/simulator/", "crates/testkit/", "xtask/"]) || place.contains("/tests/");
+    let clients_here =
+        of(&["crates/net/", "crates/simulator/", "crates/testkit/", "xtask/"]) || place.contains("/tests/");
     for (n, line) in code(&file.text) {
         if !sql_here && line.contains("sqlx") {
             found.push(format!("{place}:{n}: sqlx outside of the store"));

@@ -1,7 +1,7 @@
 //! Folding messages: those of people, echoes from the Business app, and history.
 
 use super::state::{State, digits_identity};
-use super::{News, Orphan};
+use super::{Located, News, Orphan};
 use crate::Millis;
 use crate::event::EventKind;
 use crate::identity::IdentityKind;
@@ -38,7 +38,8 @@ impl Source {
 }
 
 impl State<'_> {
-    pub(super) fn message(&mut self, update: &Update, number: &NumberId, m: &InboundMessage, source: Source) {
+    pub(super) fn message(&mut self, located: &Located, number: &NumberId, m: &InboundMessage, source: Source) {
+        let update = &located.update;
         if self.find(number, &m.wamid).is_some() {
             return;
         }
@@ -67,7 +68,7 @@ impl State<'_> {
                 phase,
                 stamps: Stamps::default(),
                 at: m.at,
-                created_at: self.context.now,
+                created_at: located.received_at,
                 edited_at: None,
                 withdrawn_at: None,
                 error: m.errors.first().map(|e| (e.code.to_string(), e.title.clone())),

@@ -30,6 +30,8 @@ pub struct Located {
     pub segment: i64,
     /// Entry within the segment.
     pub entry: i64,
+    /// When it was received, by our clock.
+    pub received_at: Millis,
     /// What it says.
     pub update: Update,
 }
@@ -247,9 +249,9 @@ pub fn fold(snapshot: Snapshot, updates: &[Located], context: &Context<'_>) -> C
     for located in updates {
         let update = &located.update;
         match (&update.kind, &update.number) {
-            (UpdateKind::Message(m), Some(number)) => state.message(update, number, m, messages::Source::Customer),
-            (UpdateKind::Echo(m), Some(number)) => state.message(update, number, m, messages::Source::Phone),
-            (UpdateKind::History(m), Some(number)) => state.message(update, number, m, messages::Source::History),
+            (UpdateKind::Message(m), Some(number)) => state.message(located, number, m, messages::Source::Customer),
+            (UpdateKind::Echo(m), Some(number)) => state.message(located, number, m, messages::Source::Phone),
+            (UpdateKind::History(m), Some(number)) => state.message(located, number, m, messages::Source::History),
             (UpdateKind::Status(s), Some(number)) => state.status(update, number, s),
             (UpdateKind::Preference(p), _) => state.preference(update, p),
             (UpdateKind::Account(notice), _) => state.account(located, notice),

@@ -185,7 +185,7 @@ fn person(n: u8) -> Party {
 
 fn at(kind: UpdateKind) -> Located {
     let update = Update { waba_id: "1".into(), number: Some("100".into()), field: "messages".into(), at: None, kind };
-    Located { segment: 1, entry: 0, update }
+    Located { segment: 1, entry: 0, received_at: 1_000_000, update }
 }
 
 fn plain(wamid: &str, n: u8, time: i64) -> InboundMessage {

@@ -282,6 +282,8 @@ pub struct CrmView {
     pub contact_written: Option<String>,
     /// The message, when the job is about one.
     pub message: Option<MessageWrite>,
+    /// When the message was received or let in, our clock.
+    pub message_since: Option<Millis>,
     /// Hash of the message row as last written.
     pub message_written: Option<String>,
 }
@@ -388,6 +390,8 @@ pub struct MessageView {
     pub error: Option<(String, String)>,
     /// Key of the stored file.
     pub media_key: Option<String>,
+    /// Type of the stored file, as its sender named it.
+    pub media_type: Option<String>,
 }
 
 /// What to list of the journal, events, dead letters or messages: newest first, a page.
@@ -576,6 +580,10 @@ pub trait Store: Send + Sync {
     /// Discards dead letters; how many. `None`: all.
     async fn discard_dead(&self, workspace: WorkspaceId, id: Option<DeadLetterId>) -> Result<u64, StoreError>;
 
+    /// Removes a bounded amount of what nobody needs any more: old idempotency keys, spent limiters, counted people of past
+    /// days; how many rows.
+    async fn tidy(&self, workspace: WorkspaceId, now: Millis) -> Result<u64, StoreError>;
+
     /// Proves that the store can write now.
     async fn check(&self) -> Result<(), StoreError>;
 
@@ -593,6 +601,8 @@ pub struct IngestCounts {
     pub changed: u64,
     /// Events added.
     pub events: u64,
+    /// Of these: what was not understood.
+    pub unrecognised: u64,
 }
 
 /// What a worker waits for. A wake-up is a hint; the periodic look is the truth.

@@ -189,7 +189,8 @@ async fn write_messages(world: &World, connection: &Connection, items: &mut [Ite
             None => {}
             Some((RowResult::Written { crm_id, created }, row)) => {
                 if *created {
-                    world.pulse.to_crm.record(now - item.job.created_at);
+                    let since = view.message_since.unwrap_or(item.job.created_at);
+                    world.pulse.to_crm.record(now - since);
                 }
                 let statuses = i64::from(row.stamps.reported());
                 done.message = Some((row.message, crm_id.clone(), message_hash(row), statuses));

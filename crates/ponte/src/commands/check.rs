@@ -43,6 +43,7 @@ pub async fn run(settings: Settings, options: Options) -> anyhow::Result<ExitCod
     logging::start(&settings)?;
     let mut findings = vec![ok("configuration", "read, no errors", "a wrong setting is found here, not in the night")];
     settings_findings(&settings, &mut findings);
+    findings.push(media_finding(&settings.media_dir));
     match wiring::assemble(settings.clone(), false).await {
         Ok(assembly) => {
             store_finding(assembly.store.as_ref(), &mut findings).await;
@@ -87,6 +88,25 @@ fn settings_findings(settings: &Settings, findings: &mut Vec<Finding>) {
         let (state, found) = if missing { (State::Warning, "none configured") } else { (State::Ok, "configured") };
         let mend = if missing { mend.to_owned() } else { String::new() };
         findings.push(Finding { what: what.into(), state, found: found.into(), why, mend });
+    }
+}
+
+/// The folder for files takes a file.
+fn media_finding(dir: &std::path::Path) -> Finding {
+    let why = "files of messages are kept there";
+    let probe = dir.join(".check");
+    let written = std::fs::create_dir_all(dir)
+        .and_then(|()| std::fs::write(&probe, [0_u8; 65536]))
+        .and_then(|()| std::fs::remove_file(&probe));
+    match written {
+        Ok(()) => ok("media folder", format!("{} can be written", dir.display()), why),
+        Err(error) => Finding {
+            what: "media folder".into(),
+            state: State::Failed,
+            found: format!("{}: {error}", dir.display()),
+            why,
+            mend: "make room on the disk, or give the folder to the user that runs ponte".into(),
+        },
     }
 }
 

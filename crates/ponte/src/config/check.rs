@@ -60,13 +60,13 @@ impl std::error::Error for ConfigErrors {}
 type Environment<'a> = &'a [(String, String)];
 
 pub(super) fn read(mut table: Table, environment: Environment<'_>, errors: &mut ConfigErrors) -> Option<Settings> {
-    let mut whatsapp = take_table(&mut table, "whatsapp");
+    let mut whatsapp = take_table(&mut table, "whatsapp", errors);
     let apps = list::<RawApp>(&mut whatsapp, "whatsapp", "apps", errors);
     let numbers = list::<RawNumber>(&mut whatsapp, "whatsapp", "numbers", errors);
-    let mut api = take_table(&mut table, "api");
+    let mut api = take_table(&mut table, "api", errors);
     let keys = list::<RawKey>(&mut api, "api", "keys", errors);
     unknown("api", &api, errors);
-    let mut crm = take_table(&mut table, "crm");
+    let mut crm = take_table(&mut table, "crm", errors);
     let crms = list::<RawCrm>(&mut crm, "crm", "connections", errors);
     unknown("crm", &crm, errors);
     let whatsapp: Option<WhatsApp> = section("whatsapp", Value::Table(whatsapp), errors);
@@ -112,10 +112,14 @@ pub(super) fn read(mut table: Table, environment: Environment<'_>, errors: &mut 
     })
 }
 
-fn take_table(table: &mut Table, name: &str) -> Table {
+fn take_table(table: &mut Table, name: &str, errors: &mut ConfigErrors) -> Table {
     match table.remove(name) {
         Some(Value::Table(table)) => table,
-        _ => Table::new(),
+        Some(_) => {
+            errors.add(name, "is not a section", format!("write [{name}] on a line of its own"));
+            Table::new()
+        }
+        None => Table::new(),
     }
 }
 
@@ -133,7 +137,7 @@ fn section<T: DeserializeOwned>(name: &str, value: Value, errors: &mut ConfigErr
     match value.try_into::<T>() {
         Ok(section) => Some(section),
         Err(error) => {
-            errors.add(format!("[{name}]"), error.message(), "see config.default.toml for what is expected");
+            errors.add(format!("[{name}]"), error.to_string(), "see config.default.toml for what is expected");
             None
         }
     }
@@ -152,7 +156,7 @@ fn list<T: DeserializeOwned>(table: &mut Table, section: &str, name: &str, error
             Ok(item) => read.push(item),
             Err(error) => errors.add(
                 format!("[[{section}.{name}]] number {}", i + 1),
-                error.message(),
+                error.to_string(),
                 "see config.default.toml for what is expected",
             ),
         }

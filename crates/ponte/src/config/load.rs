@@ -81,6 +81,6 @@ fn set(table: &mut Table, name: &str, text: &str, known: &Table, errors: &mut Co
                 section.insert(key.clone(), value);
             }
         }
-        None => errors.add(name, format!("is not a {}", default.type_str()), "give a value like the default's"),
+        None => errors.add(name, format!("is no {}", default.type_str()), "give a value like the default's"),
     }
 }

@@ -143,7 +143,7 @@ async fn what_is_not_right_is_refused_and_not_kept_postgres() {
 /// About `bytes` with `n` mixed updates: texts and pictures of many people, reactions, statuses nobody asked for, account
 /// notices, types and fields that nobody knows. Wamids of the messages, and the body.
 fn mixed(n: usize, bytes: usize) -> (Vec<String>, Vec<u8>) {
-    let filler = "x".repeat(bytes / n - 420);
+    let filler = "x".repeat(bytes / n - 300);
     let (mut messages, mut statuses, mut changes, mut wamids) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for i in 0..n {
         let (from, at) = (phone(i % 300), seconds().to_string());

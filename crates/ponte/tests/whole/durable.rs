@@ -1,9 +1,10 @@
 //! A webhook is answered 200 only when its body is safe: a full disk and a database that is away are answered 503.
 
-use crate::rig::{LONG, Rig, Setup, deliver, eventually, options, phone, port, text_body};
+use crate::rig::{APP_SECRET, HOOK, LONG, Rig, Setup, deliver, eventually, options, phone, port, text_body};
 use crate::server::Server;
 use ponte_simulator::hubspot::HubSpot;
 use ponte_simulator::whatsapp::Simulator;
+use ponte_testkit::http::{request, signature};
 use ponte_testkit::{Program, TestDatabase};
 use serde_json::json;
 use std::process::Command;
@@ -92,22 +93,32 @@ async fn a_database_that_is_away_is_answered_503_and_comes_back() {
             taken.push(wamid);
         }
         // While it goes down, bodies come in: each is answered 200 and kept, or 503.
-        let stopping = async {
-            for i in 0..40 {
-                let wamid = format!("wamid.while.{round}.{i}");
-                match deliver(&rig.program, &text_body(&wamid, &phone(i), "while")).await.status {
-                    200 => taken.push(wamid),
-                    503 => {}
-                    other => panic!("answered {other}"),
-                }
-            }
-        };
-        let down = tokio::task::spawn_blocking(move || {
+        let mut coming = tokio::task::JoinSet::new();
+        for i in 0..200 {
+            let (to, wamid) = (rig.program.address(), format!("wamid.while.{round}.{i}"));
+            coming.spawn(async move {
+                tokio::time::sleep(Duration::from_millis(i)).await;
+                let body = text_body(&wamid, &phone(3), "while");
+                let signature = signature(APP_SECRET, &body);
+                let headers = [("content-type", "application/json"), ("x-hub-signature-256", signature.as_str())];
+                (wamid, request(to, "POST", HOOK, &headers, &body).await.map(|a| a.status))
+            });
+        }
+        server = tokio::task::spawn_blocking(move || {
             server.down();
             server
-        });
-        let (stopped, ()) = tokio::join!(down, stopping);
-        server = stopped.unwrap();
+        })
+        .await
+        .unwrap();
+        let mut refused = 0;
+        for (wamid, status) in coming.join_all().await {
+            match status {
+                Ok(200) => taken.push(wamid),
+                Ok(503) => refused += 1,
+                other => panic!("answered {other:?}"),
+            }
+        }
+        assert!(refused > 0, "nothing came while it was away");
         let away = deliver(&rig.program, &text_body("wamid.away", &phone(1), "away")).await;
         assert_eq!(away.status, 503, "{}", away.text());
         assert_eq!(rig.program.get("/readyz").await.unwrap().status, 503);

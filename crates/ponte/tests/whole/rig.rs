@@ -21,7 +21,7 @@ pub const SECOND_NUMBER: &str = "106540352242933";
 pub const WABA: &str = "102290129340398";
 pub const HOOK: &str = "/webhooks/whatsapp";
 /// How long the slowest expected thing may take; what is awaited usually takes milliseconds.
-pub const LONG: Duration = Duration::from_secs(45);
+pub const LONG: Duration = Duration::from_secs(30);
 
 /// A free port outside the range that outgoing connections are given, so that nobody takes it before the program does.
 pub fn port() -> u16 {
@@ -354,7 +354,7 @@ impl Rig {
 
     /// Waits until the message with this wamid is stored.
     pub async fn stored(&self, wamid: &str) -> Value {
-        eventually(LONG, "the message is stored", || async { self.by_wamid().await.remove(wamid) }).await
+        eventually(LONG, &format!("{wamid} is stored"), || async { self.by_wamid().await.remove(wamid) }).await
     }
 
     pub async fn events(&self, kind: &str) -> Vec<Value> {

@@ -95,10 +95,13 @@ both_engines!(a_change_of_number_moves_the_identifier_and_keeps_the_past, |db| a
     world.ingest(&[inbound(change)]).await;
     let mut raw = Raw::open(&db).await;
     let owners = raw.texts("SELECT CAST(COUNT(DISTINCT person_id) AS TEXT) FROM identity").await;
-    assert_eq!(owners, ["1"], "both numbers are Ana's now");
-    assert_eq!(raw.texts("SELECT value FROM identity_past").await, ["5511999990002"]);
+    assert_eq!(owners, ["1"], "the new number is Ana's");
+    assert_eq!(raw.texts("SELECT value FROM identity WHERE kind = 'wa_id'").await, ["5511999990002"]);
+    assert_eq!(raw.texts("SELECT value FROM identity_past").await, [ANA, "5511999990002"]);
     world.ingest(&[text("5511999990002", "wamid.4", T0 + 2)]).await;
     assert_eq!(world.store.overview(W, T0).await.unwrap().people, 2);
+    world.ingest(&[text(ANA, "wamid.5", T0 + 3)]).await;
+    assert_eq!(world.store.overview(W, T0).await.unwrap().people, 3, "whoever has the old number now is someone else");
 });
 
 both_engines!(statuses_that_come_first_wait_and_are_adopted, |db| async move {

@@ -83,7 +83,7 @@ impl World {
         let located: Vec<Located> = updates
             .iter()
             .enumerate()
-            .map(|(entry, update)| Located { segment: 1, entry: entry as i64, update: update.clone() })
+            .map(|(entry, update)| Located { segment: 1, entry: entry as i64, received_at: 0, update: update.clone() })
             .collect();
         let keys = keys_of(&located, &Numbers);
         let ids = Arc::clone(&self.ids);

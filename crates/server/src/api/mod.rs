@@ -1,17 +1,19 @@
 //! The API for programs: send, look at messages, events, the journal and dead letters.
 //! Every call needs a key: `Authorization: Bearer …`.
 
+mod media;
+
 use crate::App;
 use crate::problem::Problem;
 use axum::Json;
 use axum::Router;
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{FromRequestParts, Path, Query, State};
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
-use ponte_domain::error::{INVALID_REQUEST, NOT_FOUND, UNAUTHENTICATED};
+use ponte_domain::error::{INVALID_REQUEST, METHOD_NOT_ALLOWED, NOT_FOUND, UNAUTHENTICATED};
 use ponte_domain::ids::{ConversationId, DeadLetterId, MessageId, NumberId};
 use ponte_domain::job::Class;
 use ponte_domain::message::Origin;
@@ -19,6 +21,7 @@ use ponte_domain::outbound::Outbound;
 use ponte_domain::ports::store::{Answer, Page};
 use ponte_engine::gate::{self, SendRequest, To};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 pub(crate) fn routes() -> Router<App> {
@@ -28,6 +31,8 @@ pub(crate) fn routes() -> Router<App> {
         .route("/api/v1/messages", post(send).get(messages))
         .route("/api/v1/messages/batch", post(send_batch))
         .route("/api/v1/messages/{id}", get(message))
+        .route("/api/v1/messages/{id}/media", get(media::of_message))
+        .route("/api/v1/media", post(media::upload).layer(DefaultBodyLimit::max(media::LARGEST)))
         .route("/api/v1/events", get(events))
         .route("/api/v1/journal", get(journal))
         .route("/api/v1/dead-letters", get(dead_letters))
@@ -37,6 +42,22 @@ pub(crate) fn routes() -> Router<App> {
 
 pub(crate) async fn not_found() -> Problem {
     Problem::new(NOT_FOUND, None)
+}
+
+pub(crate) async fn method_not_allowed() -> Problem {
+    Problem::new(METHOD_NOT_ALLOWED, None)
+}
+
+/// Query parameters, with problems told like all others.
+pub(crate) struct Params<T>(T);
+
+impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        let query = Query::<T>::try_from_uri(&parts.uri);
+        query.map(|Query(params)| Self(params)).map_err(|e| Problem::new(INVALID_REQUEST, e.body_text()))
+    }
 }
 
 /// The owner of a valid key. A handler that takes it can't be reached without one.
@@ -200,7 +221,7 @@ impl List {
     }
 }
 
-async fn messages(_: Caller, State(app): State<App>, Query(list): Query<List>) -> Result<Response, Problem> {
+async fn messages(_: Caller, State(app): State<App>, Params(list): Params<List>) -> Result<Response, Problem> {
     let conversation: Option<ConversationId> =
         list.conversation.as_deref().map(|t| parse("conversation", t)).transpose()?;
     let before: Option<MessageId> = list.before.as_deref().map(|t| parse("before", t)).transpose()?;
@@ -208,7 +229,7 @@ async fn messages(_: Caller, State(app): State<App>, Query(list): Query<List>) -
     Ok(Json(found).into_response())
 }
 
-async fn events(_: Caller, State(app): State<App>, Query(list): Query<List>) -> Result<Response, Problem> {
+async fn events(_: Caller, State(app): State<App>, Params(list): Params<List>) -> Result<Response, Problem> {
     let before: Option<i64> = list.before.as_deref().map(|t| parse("before", t)).transpose()?;
     let page = Page { before, limit: list.limit() };
     let found = app.world.store.recent_events(app.world.workspace, list.kind.as_deref(), page).await?;
@@ -216,7 +237,7 @@ async fn events(_: Caller, State(app): State<App>, Query(list): Query<List>) -> 
 }
 
 /// Raw webhook bodies, oldest first, from `after` on.
-async fn journal(_: Caller, State(app): State<App>, Query(list): Query<List>) -> Result<Response, Problem> {
+async fn journal(_: Caller, State(app): State<App>, Params(list): Params<List>) -> Result<Response, Problem> {
     let limit = list.limit.unwrap_or(10).clamp(1, 100);
     let segments = app.world.store.journal_read(app.world.workspace, list.after.unwrap_or(0), limit).await?;
     let rows: Vec<Value> = segments
@@ -231,7 +252,7 @@ async fn journal(_: Caller, State(app): State<App>, Query(list): Query<List>) ->
     Ok(Json(rows).into_response())
 }
 
-async fn dead_letters(_: Caller, State(app): State<App>, Query(list): Query<List>) -> Result<Response, Problem> {
+async fn dead_letters(_: Caller, State(app): State<App>, Params(list): Params<List>) -> Result<Response, Problem> {
     let found = app.world.store.dead_letters(app.world.workspace, list.limit()).await?;
     Ok(Json(found).into_response())
 }

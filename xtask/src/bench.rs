@@ -1,0 +1,63 @@
+//! # Bench
+//! Purpose: the figures the project promises, each measured in one run with the limit it is compared with, on the real program
+//! with production durability. Load is open-loop: latency counts from the moment a request was due.
+//! May touch: what the rig offers. Must not touch: the product's crates.
+
+mod bare;
+mod dispatch;
+mod ingest;
+mod pipeline;
+mod raw;
+mod storm;
+
+use crate::rig::Engine;
+use anyhow::Result;
+use std::process::ExitCode;
+
+/// Options of `cargo xtask bench`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Webhooks: how many a second beside a server that checks the signature and drops the body, and how fast at 1,000 a second.
+    Ingest(Options),
+    /// 5,000 messages a minute from the simulator into the CRM, and API sends to WhatsApp at the same time.
+    Pipeline(Options),
+    /// Sending: 80 and 1,000 a second of one number, and a reply behind a campaign of 100,000.
+    Dispatch(Options),
+    /// The server that `ingest` compares with.
+    #[command(hide = true)]
+    BareServer,
+}
+
+/// Options of every benchmark.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Options {
+    /// On which database.
+    #[arg(long, value_enum, default_value = "sqlite")]
+    pub database: Engine,
+    /// How long the measured part lasts; the default differs by benchmark.
+    #[arg(long)]
+    pub seconds: Option<u64>,
+    /// One JSON object on standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Runs.
+///
+/// # Errors
+/// When the run itself breaks.
+pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let runtime = crate::rig::runtime()?;
+    match &arguments.what {
+        What::Ingest(options) => runtime.block_on(ingest::run(options)),
+        What::Pipeline(options) => runtime.block_on(pipeline::run(options)),
+        What::Dispatch(options) => runtime.block_on(dispatch::run(options)),
+        What::BareServer => runtime.block_on(bare::serve()),
+    }
+}
