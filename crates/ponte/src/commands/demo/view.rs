@@ -345,7 +345,7 @@ mod tests {
         let (sample, signposts) = busy();
         let look = Look { columns: 80, rows: 24, color: false, draining: false };
         let lines = frame(&sample, &signposts, 0, look);
-        assert_eq!((lines.len(), ticker_lines(look, &signposts)), (24, 6));
+        assert_eq!((lines.len(), ticker_lines(look, &signposts)), (24, 4));
         assert_eq!(lines.iter().filter(|l| l.starts_with("label")).count(), 5);
         assert!(lines.last().unwrap().starts_with(&" ".repeat(LABEL)));
         assert!(lines.iter().any(|l| l.contains("12,345") && l.contains('█')));
