@@ -25,9 +25,9 @@ impl Engine {
     #[must_use]
     pub fn start(world: World, receiver: Option<Arc<Receiver>>, crms: Vec<Connection>, cpu: CpuMeter) -> Self {
         let engine = Self { stop: CancellationToken::new(), workers: TaskTracker::new(), world };
-        engine.keep("housekeeping", |world, stop| housekeeping::run(world, stop));
+        engine.keep("housekeeping", housekeeping::run);
         engine.keep("ingest", move |world, stop| ingest::run(world, receiver.clone(), stop));
-        engine.keep("media", |world, stop| media::run(world, stop));
+        engine.keep("media", media::run);
         let numbers: Vec<_> = engine.world.directory.all().cloned().collect();
         for number in numbers {
             let cpu = Arc::clone(&cpu);

@@ -14,8 +14,8 @@ fn demo(args: &[&str]) -> Output {
 /// The last line of standard output, with the exit status checked against it.
 fn counted(output: &Output) -> Value {
     let (out, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    let counted: Value = serde_json::from_str(out.lines().last().unwrap_or_default())
-        .unwrap_or_else(|e| panic!("{e}: {out}\n{said}"));
+    let counted: Value =
+        serde_json::from_str(out.lines().last().unwrap_or_default()).unwrap_or_else(|e| panic!("{e}: {out}\n{said}"));
     let clean = counted["lost"] == 0 && counted["doubled"] == 0;
     assert_eq!(output.status.success(), clean, "{said}");
     assert!(clean, "{counted}\n{said}");

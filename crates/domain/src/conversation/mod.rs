@@ -233,7 +233,8 @@ impl Keys {
     }
 
     fn add_message(&mut self, number: &NumberId, m: &InboundMessage) {
-        let targets = [Some(&m.wamid), m.edit.as_ref().map(|e| &e.target), m.revoke.as_ref()];
+        let reacted = m.reaction.as_ref().map(|r| &r.target);
+        let targets = [Some(&m.wamid), m.edit.as_ref().map(|e| &e.target), m.revoke.as_ref(), reacted];
         self.wamids.extend(targets.into_iter().flatten().map(|w| (number.clone(), w.clone())));
     }
 }

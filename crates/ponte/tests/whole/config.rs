@@ -73,7 +73,11 @@ token = "t"
             ("PONTE__SERVER__LISTN", "there is no setting"),
             ("PONTE__JOURNAL__RETENTION_DAYS", "integer"),
         ] {
-            assert!(ran.err.contains(place) && ran.err.contains(mend), "{command}: {place} / {mend} missing in:\n{}", ran.err);
+            assert!(
+                ran.err.contains(place) && ran.err.contains(mend),
+                "{command}: {place} / {mend} missing in:\n{}",
+                ran.err
+            );
         }
         assert!(!ran.err.contains("short\""), "what stands for a secret is not repeated");
     }
@@ -109,7 +113,20 @@ async fn the_documented_defaults_are_the_defaults() {
         commented = line.starts_with('#') || (is_setting && commented);
     }
     let help = ponte(&["--help"], folder.path(), &[]).await;
-    for command in ["serve", "demo", "simulate", "send", "replay", "journal", "events", "messages", "dead-letters", "migrate", "status", "check"] {
+    for command in [
+        "serve",
+        "demo",
+        "simulate",
+        "send",
+        "replay",
+        "journal",
+        "events",
+        "messages",
+        "dead-letters",
+        "migrate",
+        "status",
+        "check",
+    ] {
         assert!(help.out.contains(command), "{command} missing in {}", help.out);
     }
 }
@@ -144,7 +161,10 @@ async fn environment_goes_over_the_file_and_secrets_come_from_outside() {
     ];
     let own = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     let program = Program::start(options(port, config, own)).await.unwrap();
-    graph.set_webhook(WebhookTarget { url: format!("http://127.0.0.1:{port}/webhooks/whatsapp"), verify_token: VERIFY_TOKEN.into() });
+    graph.set_webhook(WebhookTarget {
+        url: format!("http://127.0.0.1:{port}/webhooks/whatsapp"),
+        verify_token: VERIFY_TOKEN.into(),
+    });
     let rig = crate::rig::Rig { program, graph, hubspot, db };
     rig.open_windows(2).await;
     let id = rig.text(&phone(0), "with secrets from outside").await;
@@ -154,7 +174,8 @@ async fn environment_goes_over_the_file_and_secrets_come_from_outside() {
     rig.graph.set_faults(ponte_simulator::whatsapp::Faults { errors: [(190, 1.0)].into(), ..Default::default() });
     rig.text(&phone(1), "refused").await;
     crate::rig::deliver_signed(&rig.program, b"{}", "wrong").await;
-    eventually(LONG, "the refusal is logged", || async { rig.program.log().contains("a send failed").then_some(()) }).await;
+    eventually(LONG, "the refusal is logged", || async { rig.program.log().contains("a send failed").then_some(()) })
+        .await;
     let config = rig.config();
     for command in [&["check", "--json"][..], &["status"][..], &["messages"][..]] {
         let args: Vec<&str> = command.iter().copied().chain(["--config", &config]).collect();
@@ -184,7 +205,8 @@ async fn check_says_what_is_wrong_and_how_to_mend_it() {
     assert_eq!((good.code, &report["ok"]), (0, &Value::Bool(true)), "{report}");
     let findings = report["findings"].as_array().unwrap();
     for what in ["configuration", "database", "number 106540352242922", "number 106540352242933", "CRM hubspot"] {
-        let finding = findings.iter().find(|f| f["what"] == what).unwrap_or_else(|| panic!("{what} missing in {report}"));
+        let finding =
+            findings.iter().find(|f| f["what"] == what).unwrap_or_else(|| panic!("{what} missing in {report}"));
         assert_eq!(finding["state"], "ok", "{finding}");
         assert!(!finding["why"].as_str().unwrap().is_empty());
     }
@@ -227,7 +249,8 @@ async fn a_server_without_apps_starts_and_refuses_every_webhook() {
     let refused = crate::rig::deliver(&rig.program, b"{}").await;
     assert_eq!(refused.status, 401);
     assert!(rig.program.log().contains("every webhook will be refused"), "{}", rig.program.log());
-    let template = serde_json::json!({"type": "template", "template": {"name": "hello_world", "language": {"code": "en_US"}}});
+    let template =
+        serde_json::json!({"type": "template", "template": {"name": "hello_world", "language": {"code": "en_US"}}});
     let (status, queued) = rig.send(serde_json::json!({"to": {"phone": "+491511100"}, "message": template})).await;
     assert_eq!(status, 202, "{queued}");
     rig.reaches(queued["id"].as_str().unwrap(), &["accepted"]).await;

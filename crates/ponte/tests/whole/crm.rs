@@ -55,7 +55,8 @@ async fn written(engine: Engine) {
     let rig = Setup::on(engine).start().await;
     let ids = talk(&rig, 0, 12).await;
     caught_up(&rig, &ids, 12, LONG).await;
-    let contact = rig.hubspot.contacts().into_iter().find(|c| c.properties.get("ponte_wa_id") == Some(&phone(3))).unwrap();
+    let contact =
+        rig.hubspot.contacts().into_iter().find(|c| c.properties.get("ponte_wa_id") == Some(&phone(3))).unwrap();
     let person = rig.messages().await.iter().find(|m| m["text"] == "question 3").unwrap()["person_id"].clone();
     assert_eq!(contact.properties["ponte_id"], person.as_str().unwrap());
     assert!(contact.properties.values().any(|v| v.contains("Customer")), "{contact:?}");
@@ -67,7 +68,8 @@ async fn written(engine: Engine) {
 
     // Edits, withdrawals and files change the record instead of adding one.
     let said = rig.graph.customer_sends(CustomerMessage::text(&phone(3), "Customer 3", "frist")).await.unwrap();
-    let taken_back = rig.graph.customer_sends(CustomerMessage::text(&phone(3), "Customer 3", "my password")).await.unwrap();
+    let taken_back =
+        rig.graph.customer_sends(CustomerMessage::text(&phone(3), "Customer 3", "my password")).await.unwrap();
     let picture = CustomerKind::Image { caption: Some("<b>cat</b> & dog".into()) };
     rig.graph.customer_sends(CustomerMessage::from_phone(&phone(3), "Customer 3", picture)).await.unwrap();
     rig.stored(&said).await;
@@ -79,7 +81,8 @@ async fn written(engine: Engine) {
         rig.graph.customer_sends(CustomerMessage::from_phone(&phone(3), "Customer 3", kind)).await.unwrap();
     }
     eventually(LONG, "the changes reach the CRM", || async {
-        (text("(edited)") == 1 && text("was withdrawn") == 1 && text("&lt;b&gt;cat&lt;/b&gt; &amp; dog") == 1).then_some(())
+        (text("(edited)") == 1 && text("was withdrawn") == 1 && text("&lt;b&gt;cat&lt;/b&gt; &amp; dog") == 1)
+            .then_some(())
     })
     .await;
     assert_eq!(text("frist") + text("my password"), 0, "the old texts are gone from the CRM");
@@ -128,7 +131,8 @@ async fn lost_answers(faults: Faults) {
     caught_up(&rig, &ids, 3, LONG).await;
     rig.hubspot.set_faults(faults);
     talk(&rig, 0, 10).await;
-    eventually(LONG, "answers got lost", || async { (rig.hubspot.stats().applied_unanswered >= 2).then_some(()) }).await;
+    eventually(LONG, "answers got lost", || async { (rig.hubspot.stats().applied_unanswered >= 2).then_some(()) })
+        .await;
     rig.hubspot.set_faults(Faults::default());
     let ids = talk(&rig, 10, 2).await;
     caught_up(&rig, &ids, 12, CATCH_UP).await;
@@ -234,7 +238,8 @@ async fn contacts_known_by_phone_are_adopted() {
     let contacts = rig.hubspot.contacts();
     for (wa_id, properties) in &existing {
         let name = properties["firstname"].as_str().unwrap();
-        let contact = contacts.iter().find(|c| c.properties.get("firstname").map(String::as_str) == Some(name)).unwrap();
+        let contact =
+            contacts.iter().find(|c| c.properties.get("firstname").map(String::as_str) == Some(name)).unwrap();
         assert_eq!(contact.properties.get("ponte_wa_id").map(String::as_str), Some(*wa_id), "{contact:?}");
     }
     assert_eq!(contacts.len(), existing.len() + 1, "one new contact, for the one who was new");

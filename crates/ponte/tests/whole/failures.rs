@@ -114,7 +114,10 @@ async fn a_dead_token_holds_everything_until_it_is_good_again() {
     rig.open_windows(5).await;
     rig.graph.set_faults(Faults { errors: [(190, 1.0)].into(), ..Faults::default() });
     let ids = rig.texts(&many(20, 5)).await;
-    eventually(LONG, "the refusal is seen", || async { (rig.graph.stats().sends_refused.contains_key(&190)).then_some(()) }).await;
+    eventually(LONG, "the refusal is seen", || async {
+        (rig.graph.stats().sends_refused.contains_key(&190)).then_some(())
+    })
+    .await;
     let check = rig.cli(&["check", "--json"]).await;
     assert_eq!(check.code, 1, "the CRM's sign-in fails: {check:?}");
     tokio::time::sleep(Duration::from_millis(1_500)).await;
@@ -141,7 +144,8 @@ async fn lost_answers(engine: Engine) {
     setup.whatsapp.status.sent.p99_ms = 600;
     let rig = setup.start().await;
     rig.open_windows(20).await;
-    let faults = Faults { timeout_after_accept: 0.2, reset_after_accept: 0.2, http_500_after_accept: 0.2, ..Faults::default() };
+    let faults =
+        Faults { timeout_after_accept: 0.2, reset_after_accept: 0.2, http_500_after_accept: 0.2, ..Faults::default() };
     rig.graph.set_faults(faults);
     let ids = rig.texts(&many(60, 20)).await;
     rig.all_sent(&ids, LONG).await;
@@ -165,7 +169,11 @@ async fn a_lost_answer_is_settled_by_a_status_postgres() {
 
 /// Sends that WhatsApp never took and never answered: the reports on later messages show it, then each goes out once.
 async fn lost_requests(engine: Engine) {
-    let setup = Setup::on(engine).no_crm().set("whatsapp", "send_timeout_ms", "400").set("dispatch", "unknown_settle_ms", "2000");
+    let setup = Setup::on(engine).no_crm().set("whatsapp", "send_timeout_ms", "400").set(
+        "dispatch",
+        "unknown_settle_ms",
+        "2000",
+    );
     let rig = setup.start().await;
     rig.open_windows(20).await;
     rig.graph.set_faults(Faults { timeout_before_accept: 0.25, reset_before_accept: 0.25, ..Faults::default() });
@@ -253,7 +261,8 @@ async fn what_is_final_goes_to_a_person_who_can_retry_or_discard() {
     assert_eq!(rest.json()["retried"], 1);
     assert_ne!(rig.cli(&["dead-letters", "retry"]).await.code, 0, "one or all must be said");
     eventually(LONG, "two of three are sent", || async { (rig.graph.sent_messages().len() == 2).then_some(()) }).await;
-    eventually(LONG, "no letter is left", || async { (rig.status().await["dead_letters"] == json!([])).then_some(()) }).await;
+    eventually(LONG, "no letter is left", || async { (rig.status().await["dead_letters"] == json!([])).then_some(()) })
+        .await;
     // What was discarded stays as it was: seen, not sent.
     let states: Vec<String> = {
         let mut all = Vec::new();

@@ -14,9 +14,15 @@ fn plain_kinds() -> Vec<(CustomerKind, &'static str, Option<&'static str>)> {
     let some = |text: &str| Some(text.to_owned());
     vec![
         (CustomerKind::Text { body: "Oi 👋\nsecond line".into() }, "text", Some("Oi 👋\nsecond line")),
-        (CustomerKind::Location { latitude: -23.5, longitude: -46.6, name: some("Shop"), address: None }, "location", Some("Shop")),
         (
-            CustomerKind::Contacts { contacts: json!([{"name": {"formatted_name": "Carl", "first_name": "Carl"}, "phones": []}]) },
+            CustomerKind::Location { latitude: -23.5, longitude: -46.6, name: some("Shop"), address: None },
+            "location",
+            Some("Shop"),
+        ),
+        (
+            CustomerKind::Contacts {
+                contacts: json!([{"name": {"formatted_name": "Carl", "first_name": "Carl"}, "phones": []}]),
+            },
             "contacts",
             Some("Carl"),
         ),
@@ -32,7 +38,11 @@ fn plain_kinds() -> Vec<(CustomerKind, &'static str, Option<&'static str>)> {
             "interactive",
             Some("Sent"),
         ),
-        (CustomerKind::NfmReply { response_json: "not json".into(), name: None, body: None }, "interactive", Some("Sent")),
+        (
+            CustomerKind::NfmReply { response_json: "not json".into(), name: None, body: None },
+            "interactive",
+            Some("Sent"),
+        ),
         (CustomerKind::CallPermissionReply { accept: true }, "interactive", None),
         (CustomerKind::InteractiveBroken, "interactive", None),
         (CustomerKind::Button { payload: "p".into(), text: "Confirm".into() }, "button", Some("Confirm")),
@@ -48,11 +58,7 @@ fn plain_kinds() -> Vec<(CustomerKind, &'static str, Option<&'static str>)> {
         (CustomerKind::IdentityChanged { hash: "h4sh".into() }, "system", None),
         (CustomerKind::Unsupported { of: "poll_creation".into() }, "unsupported", None),
         (CustomerKind::TooBig { kind: "video".into() }, "video", None),
-        (
-            CustomerKind::Raw { message: json!({"type": "hologram", "hologram": {"depth": 3}}) },
-            "hologram",
-            None,
-        ),
+        (CustomerKind::Raw { message: json!({"type": "hologram", "hologram": {"depth": 3}}) }, "hologram", None),
     ]
 }
 
@@ -64,19 +70,21 @@ async fn every_kind(engine: Engine) {
         expected.push((customer(&rig, kind).await, stored_as, text, shown));
     }
     let first = expected[0].0.clone();
-    let reply = CustomerMessage {
-        reply_to: Some(first.clone()),
-        ..CustomerMessage::text(&phone(1), "Bea", "about that")
-    };
+    let reply =
+        CustomerMessage { reply_to: Some(first.clone()), ..CustomerMessage::text(&phone(1), "Bea", "about that") };
     let reply = rig.graph.customer_sends(reply).await.unwrap();
     let forwarded = CustomerMessage { forwarded: true, ..CustomerMessage::text(&phone(1), "Bea", "passed on") };
     let forwarded = rig.graph.customer_sends(forwarded).await.unwrap();
-    let often = CustomerMessage { frequently_forwarded: true, ..CustomerMessage::text(&phone(1), "Bea", "chain letter") };
+    let often =
+        CustomerMessage { frequently_forwarded: true, ..CustomerMessage::text(&phone(1), "Bea", "chain letter") };
     let often = rig.graph.customer_sends(often).await.unwrap();
-    let ad = CustomerMessage { referral: Some(Value::Bool(true)), ..CustomerMessage::text(&phone(2), "Dan", "from an ad") };
+    let ad =
+        CustomerMessage { referral: Some(Value::Bool(true)), ..CustomerMessage::text(&phone(2), "Dan", "from an ad") };
     let ad = rig.graph.customer_sends(ad).await.unwrap();
-    let other_number =
-        CustomerMessage { phone_number_id: Some(SECOND_NUMBER.into()), ..CustomerMessage::text(&phone(1), "Bea", "other line") };
+    let other_number = CustomerMessage {
+        phone_number_id: Some(SECOND_NUMBER.into()),
+        ..CustomerMessage::text(&phone(1), "Bea", "other line")
+    };
     let other_number = rig.graph.customer_sends(other_number).await.unwrap();
     let reaction = customer(&rig, CustomerKind::Reaction { message_id: first.clone(), emoji: Some("👍".into()) }).await;
     let no_reaction = customer(&rig, CustomerKind::Reaction { message_id: first.clone(), emoji: None }).await;
@@ -179,7 +187,9 @@ async fn files_are_fetched_by_content_though_fetching_fails_at_first() {
         let media = message["content"][kind]["id"].as_str().unwrap();
         let token = format!("Bearer {}", crate::rig::ACCESS_TOKEN);
         let path = format!("/v26.0/{media}");
-        let meta = ponte_testkit::http::request(rig.graph.addr(), "GET", &path, &[("authorization", &token)], &[]).await.unwrap();
+        let meta = ponte_testkit::http::request(rig.graph.addr(), "GET", &path, &[("authorization", &token)], &[])
+            .await
+            .unwrap();
         let meta: Value = serde_json::from_slice(&meta.body).unwrap();
         assert_eq!(meta["sha256"], key, "kept by content");
         let file = rig.program.folder().join("media").join(&key[..2]).join(&key[2..]);
@@ -245,9 +255,11 @@ async fn someone_with_a_username_and_no_phone_can_be_answered() {
     let wamid = rig.graph.customer_sends(hello.clone()).await.unwrap();
     let message = rig.stored(&wamid).await;
     let person = message["person_id"].as_str().unwrap().to_owned();
-    let (status, by_person) = rig.send(json!({"to": {"person": person}, "message": {"type": "text", "body": "hi Bea"}})).await;
+    let (status, by_person) =
+        rig.send(json!({"to": {"person": person}, "message": {"type": "text", "body": "hi Bea"}})).await;
     assert_eq!(status, 202, "{by_person}");
-    let (status, by_user) = rig.send(json!({"to": {"user_id": user_id}, "message": {"type": "text", "body": "again"}})).await;
+    let (status, by_user) =
+        rig.send(json!({"to": {"user_id": user_id}, "message": {"type": "text", "body": "again"}})).await;
     assert_eq!(status, 202, "{by_user}");
     assert_eq!(by_user["person_id"], person.as_str(), "the same person");
     for sent in [&by_person, &by_user] {
@@ -276,7 +288,10 @@ async fn people_who_change_their_number_stay_the_same_people() {
     let before = customer(&rig, CustomerKind::Text { body: "old number".into() }).await;
     let before = rig.stored(&before).await;
     customer(&rig, CustomerKind::ChangedNumber { new_wa_id: phone(9) }).await;
-    eventually(LONG, "the change is known", || async { rig.by_wamid().await.values().find(|m| m["kind"] == "system").cloned() }).await;
+    eventually(LONG, "the change is known", || async {
+        rig.by_wamid().await.values().find(|m| m["kind"] == "system").cloned()
+    })
+    .await;
     let after = CustomerMessage::text(&phone(9), "Bea", "new number");
     let after = rig.graph.customer_sends(after).await.unwrap();
     let after = rig.stored(&after).await;
@@ -284,7 +299,8 @@ async fn people_who_change_their_number_stay_the_same_people() {
     assert_eq!(before["conversation_id"], after["conversation_id"]);
     // An answer goes to the new number.
     let person = after["person_id"].as_str().unwrap();
-    let (status, sent) = rig.send(json!({"to": {"person": person}, "message": {"type": "text", "body": "noted"}})).await;
+    let (status, sent) =
+        rig.send(json!({"to": {"person": person}, "message": {"type": "text", "body": "noted"}})).await;
     assert_eq!(status, 202);
     rig.reaches(sent["id"].as_str().unwrap(), &["read"]).await;
     assert_eq!(rig.graph.sent_messages()[0].wa_id.as_deref(), Some(phone(9).as_str()));

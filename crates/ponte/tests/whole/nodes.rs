@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 /// A counter of one node.
 async fn counter(program: &Program, name: &str) -> f64 {
     let page = program.get("/metrics").await.unwrap().text();
-    let line = page.lines().find(|l| l.starts_with(&format!("{name} "))).unwrap_or_else(|| panic!("no {name} in\n{page}"));
+    let line =
+        page.lines().find(|l| l.starts_with(&format!("{name} "))).unwrap_or_else(|| panic!("no {name} in\n{page}"));
     line.rsplit(' ').next().unwrap().parse().unwrap()
 }
 
@@ -22,7 +23,10 @@ async fn two_nodes_share_the_work_and_take_over_from_each_other() {
     let mut rig = setup.start().await;
     let config = second_setup.config(second_port, &url(rig.db.place()), &rig.graph, &rig.hubspot);
     let second = Program::start(options(second_port, config, Vec::new())).await.unwrap();
-    eventually(LONG, "both are seen", || async { (rig.cli(&["status", "--json"]).await.json()["nodes"] == 2).then_some(()) }).await;
+    eventually(LONG, "both are seen", || async {
+        (rig.cli(&["status", "--json"]).await.json()["nodes"] == 2).then_some(())
+    })
+    .await;
 
     // Both receive: what comes in here and there ends in the same conversations.
     rig.open_windows(30).await;
@@ -50,7 +54,10 @@ async fn two_nodes_share_the_work_and_take_over_from_each_other() {
     let texts: Vec<(String, String)> = (0..180).map(|i| (phone(i % 30), format!("shared {i}"))).collect();
     ids.extend(rig.texts(&texts).await);
     rig.all_sent(&ids, LONG).await;
-    let shares = (counter(&rig.program, "ponte_sends_accepted_total").await, counter(&second, "ponte_sends_accepted_total").await);
+    let shares = (
+        counter(&rig.program, "ponte_sends_accepted_total").await,
+        counter(&second, "ponte_sends_accepted_total").await,
+    );
     assert!(shares.0 >= 10.0 && shares.1 >= 10.0, "both send: {shares:?}");
 
     // One dies in the middle of it; WhatsApp reaches the other.
@@ -59,7 +66,10 @@ async fn two_nodes_share_the_work_and_take_over_from_each_other() {
     tokio::time::sleep(Duration::from_millis(150)).await;
     let before = rig.graph.sent_messages().len();
     rig.program.kill().unwrap();
-    rig.graph.set_webhook(WebhookTarget { url: format!("http://127.0.0.1:{second_port}{HOOK}"), verify_token: VERIFY_TOKEN.into() });
+    rig.graph.set_webhook(WebhookTarget {
+        url: format!("http://127.0.0.1:{second_port}{HOOK}"),
+        verify_token: VERIFY_TOKEN.into(),
+    });
     let begun = Instant::now();
     assert!(before < ids.len(), "it died before it was done");
     std::mem::swap(&mut rig.program, &mut { second });
@@ -77,7 +87,10 @@ async fn two_nodes_share_the_work_and_take_over_from_each_other() {
         rig.reaches(id, &["read"]).await;
     }
     assert_eq!(rig.graph.sent_messages().len(), ids.len());
-    eventually(LONG, "one node is seen", || async { (rig.cli(&["status", "--json"]).await.json()["nodes"] == 1).then_some(()) }).await;
+    eventually(LONG, "one node is seen", || async {
+        (rig.cli(&["status", "--json"]).await.json()["nodes"] == 1).then_some(())
+    })
+    .await;
     let all: Vec<String> = rig.messages().await.iter().map(|m| m["id"].as_str().unwrap().to_owned()).collect();
     rig.crm_has(&all, Duration::from_secs(75)).await;
     rig.nothing_doubled();

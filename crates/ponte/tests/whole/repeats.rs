@@ -7,12 +7,23 @@ use serde_json::json;
 
 /// Everything that must not change by repetition.
 async fn state(rig: &Rig) -> Vec<String> {
-    eventually(LONG, "the journal is read", || async { (rig.status().await["journal_pending"] == 0).then_some(()) }).await;
+    eventually(LONG, "the journal is read", || async { (rig.status().await["journal_pending"] == 0).then_some(()) })
+        .await;
     let mut rows: Vec<String> = rig.messages().await.iter().map(ToString::to_string).collect();
     rows.sort();
-    for kind in ["message.received", "message.edited", "message.withdrawn", "message.reaction", "message.status", "message.accepted",
-        "person.created", "consent.preference", "account.notice", "webhook.unrecognised", "status.unmatched"]
-    {
+    for kind in [
+        "message.received",
+        "message.edited",
+        "message.withdrawn",
+        "message.reaction",
+        "message.status",
+        "message.accepted",
+        "person.created",
+        "consent.preference",
+        "account.notice",
+        "webhook.unrecognised",
+        "status.unmatched",
+    ] {
         rows.push(format!("{kind}: {}", rig.events(kind).await.len()));
     }
     let status = rig.status().await;
@@ -120,15 +131,20 @@ async fn statuses_never_go_back_in_any_order() {
     let ids = rig.texts(&texts).await;
     rig.all_sent(&ids, LONG).await;
     let base = seconds();
-    let at = |status: &str| base + ["sent", "delivered", "read", "failed"].iter().position(|s| *s == status).unwrap() as i64;
+    let at =
+        |status: &str| base + ["sent", "delivered", "read", "failed"].iter().position(|s| *s == status).unwrap() as i64;
     for (id, order) in ids.iter().zip(&orders) {
         let wamid = rig.reaches(id, &["accepted"]).await["wamid"].as_str().unwrap().to_owned();
         for status in order.iter().chain(order.iter().rev()) {
-            let mut row = json!({"id": wamid, "status": status, "timestamp": at(status).to_string(), "recipient_id": phone(0)});
+            let mut row =
+                json!({"id": wamid, "status": status, "timestamp": at(status).to_string(), "recipient_id": phone(0)});
             if *status == "failed" {
                 row["errors"] = json!([{"code": 131_026, "title": "Message undeliverable"}]);
             }
-            assert_eq!(deliver(&rig.program, &envelope(value_of(NUMBER, json!({"statuses": [row]})))).await.status, 200);
+            assert_eq!(
+                deliver(&rig.program, &envelope(value_of(NUMBER, json!({"statuses": [row]})))).await.status,
+                200
+            );
         }
     }
     for (id, order) in ids.iter().zip(&orders) {

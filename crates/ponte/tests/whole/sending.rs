@@ -35,23 +35,38 @@ async fn once_per_key(engine: Engine) {
         let (to, body) = (rig.program.address(), text(&phone(1), "together").to_string());
         together.spawn(async move {
             let authorization = format!("Bearer {}", crate::rig::API_KEY);
-            let headers =
-                [("authorization", authorization.as_str()), ("content-type", "application/json"), ("idempotency-key", "together")];
-            let answer = ponte_testkit::http::request(to, "POST", "/api/v1/messages", &headers, body.as_bytes()).await.unwrap();
+            let headers = [
+                ("authorization", authorization.as_str()),
+                ("content-type", "application/json"),
+                ("idempotency-key", "together"),
+            ];
+            let answer =
+                ponte_testkit::http::request(to, "POST", "/api/v1/messages", &headers, body.as_bytes()).await.unwrap();
             (answer.status, serde_json::from_slice::<Value>(&answer.body).unwrap()["id"].as_str().map(str::to_owned))
         });
     }
     let answers = together.join_all().await;
     assert_eq!(answers.iter().filter(|(status, _)| *status == 202).count(), 1, "{answers:?}");
-    assert!(answers.iter().all(|(status, id)| [200, 202].contains(status) && *id == answers[0].1 && id.is_some()), "{answers:?}");
+    assert!(
+        answers.iter().all(|(status, id)| [200, 202].contains(status) && *id == answers[0].1 && id.is_some()),
+        "{answers:?}"
+    );
     // The command line knows the same keys.
     let to = format!("+{}", phone(0));
-    let cli = rig.cli(&["send", "--to", &to, "--text", "your order is on its way", "--idempotency-key", "cli-1", "--json"]).await;
+    let cli = rig
+        .cli(&["send", "--to", &to, "--text", "your order is on its way", "--idempotency-key", "cli-1", "--json"])
+        .await;
     assert_eq!(cli.code, 0, "{cli:?}");
-    let again = rig.cli(&["send", "--to", &to, "--text", "your order is on its way", "--idempotency-key", "cli-1", "--json"]).await;
+    let again = rig
+        .cli(&["send", "--to", &to, "--text", "your order is on its way", "--idempotency-key", "cli-1", "--json"])
+        .await;
     assert_eq!((&again.json()["id"], &again.json()["again"]), (&cli.json()["id"], &json!(true)));
 
-    let ids = [first["id"].as_str().unwrap().to_owned(), answers[0].1.clone().unwrap(), cli.json()["id"].as_str().unwrap().to_owned()];
+    let ids = [
+        first["id"].as_str().unwrap().to_owned(),
+        answers[0].1.clone().unwrap(),
+        cli.json()["id"].as_str().unwrap().to_owned(),
+    ];
     for id in &ids {
         rig.reaches(id, &["read"]).await;
     }
@@ -78,7 +93,9 @@ async fn refusals_say_what_is_wrong() {
     rig.open_windows(1).await;
     let long = "x".repeat(4_097);
     let buttons = |n: usize| {
-        let all: Vec<Value> = (0..n).map(|i| json!({"type": "reply", "reply": {"id": format!("{i}"), "title": format!("B{i}")}})).collect();
+        let all: Vec<Value> = (0..n)
+            .map(|i| json!({"type": "reply", "reply": {"id": format!("{i}"), "title": format!("B{i}")}}))
+            .collect();
         json!({"type": "interactive", "interactive": {"type": "button", "body": {"text": "?"}, "action": {"buttons": all}}})
     };
     let to = json!({"phone": format!("+{}", phone(0))});
@@ -88,21 +105,71 @@ async fn refusals_say_what_is_wrong() {
         (json!({"to": to, "message": buttons(4)}), 400, "invalid_request", "interactive.action.buttons"),
         (json!({"to": to, "message": {"type": "image"}}), 400, "invalid_request", "exactly one of `id` and `link`"),
         (json!({"to": to, "message": {"type": "image", "link": "ftp://x/y.png"}}), 400, "invalid_request", "link"),
-        (json!({"to": to, "message": {"type": "sticker", "id": "1", "caption": "no"}}), 400, "invalid_request", "caption"),
-        (json!({"to": to, "message": {"type": "location", "latitude": 91.0, "longitude": 0.0}}), 400, "invalid_request", "latitude"),
-        (json!({"to": to, "message": {"type": "template", "template": {"name": "UPPER", "language": {"code": "en"}}}}), 400, "invalid_request", "template.name"),
-        (json!({"to": to, "message": {"type": "text", "body": "x", "colour": "red"}}), 400, "invalid_request", "colour"),
+        (
+            json!({"to": to, "message": {"type": "sticker", "id": "1", "caption": "no"}}),
+            400,
+            "invalid_request",
+            "caption",
+        ),
+        (
+            json!({"to": to, "message": {"type": "location", "latitude": 91.0, "longitude": 0.0}}),
+            400,
+            "invalid_request",
+            "latitude",
+        ),
+        (
+            json!({"to": to, "message": {"type": "template", "template": {"name": "UPPER", "language": {"code": "en"}}}}),
+            400,
+            "invalid_request",
+            "template.name",
+        ),
+        (
+            json!({"to": to, "message": {"type": "text", "body": "x", "colour": "red"}}),
+            400,
+            "invalid_request",
+            "colour",
+        ),
         (json!({"to": to, "message": {"type": "telegram", "body": "x"}}), 400, "invalid_request", "telegram"),
         (json!({"to": to, "massage": {}}), 400, "invalid_request", "massage"),
         (json!({"to": to}), 400, "invalid_request", "message"),
         (json!({"message": {"type": "text", "body": "x"}}), 400, "recipient_invalid", "to"),
-        (json!({"to": {"phone": "0171 123456"}, "message": {"type": "text", "body": "x"}}), 400, "recipient_invalid", "to.phone"),
-        (json!({"to": {"phone": "call me"}, "message": {"type": "text", "body": "x"}}), 400, "recipient_invalid", "to.phone"),
-        (json!({"to": {"user_id": "not an id"}, "message": {"type": "text", "body": "x"}}), 400, "recipient_invalid", "to.user_id"),
-        (json!({"to": {"person": "per_0198c0de-0000-7000-8000-000000000000"}, "message": {"type": "text", "body": "x"}}), 404, "recipient_unknown", ""),
-        (json!({"from": "1", "to": to, "message": {"type": "text", "body": "x"}}), 404, "number_unknown", "whatsapp.numbers"),
+        (
+            json!({"to": {"phone": "0171 123456"}, "message": {"type": "text", "body": "x"}}),
+            400,
+            "recipient_invalid",
+            "to.phone",
+        ),
+        (
+            json!({"to": {"phone": "call me"}, "message": {"type": "text", "body": "x"}}),
+            400,
+            "recipient_invalid",
+            "to.phone",
+        ),
+        (
+            json!({"to": {"user_id": "not an id"}, "message": {"type": "text", "body": "x"}}),
+            400,
+            "recipient_invalid",
+            "to.user_id",
+        ),
+        (
+            json!({"to": {"person": "per_0198c0de-0000-7000-8000-000000000000"}, "message": {"type": "text", "body": "x"}}),
+            404,
+            "recipient_unknown",
+            "",
+        ),
+        (
+            json!({"from": "1", "to": to, "message": {"type": "text", "body": "x"}}),
+            404,
+            "number_unknown",
+            "whatsapp.numbers",
+        ),
         (text(&phone(5), "a stranger"), 422, "window_closed", ""),
-        (json!({"to": to, "class": "marketing", "message": {"type": "text", "body": "buy"}}), 422, "marketing_needs_template", ""),
+        (
+            json!({"to": to, "class": "marketing", "message": {"type": "text", "body": "buy"}}),
+            422,
+            "marketing_needs_template",
+            "",
+        ),
     ];
     for (wish, status, code, detail) in refused {
         let (got, body) = rig.send(wish.clone()).await;
@@ -121,12 +188,23 @@ async fn refusals_say_what_is_wrong() {
     assert_eq!((status, &body["code"]), (422, &json!("window_closed")));
 
     // Nobody without a key, nobody with half a one, and nothing about the key in the answer.
-    for authorization in ["", "Bearer", "Bearer ", "Bearer test-key-test-key-test-ke", "Basic dGVzdA==", "bearer wrong"] {
-        for (method, path) in [("POST", "/api/v1/messages"), ("GET", "/api/v1/messages"), ("GET", "/api/v1/me"), ("GET", "/api/v1/journal")] {
+    for authorization in ["", "Bearer", "Bearer ", "Bearer test-key-test-key-test-ke", "Basic dGVzdA==", "bearer wrong"]
+    {
+        for (method, path) in [
+            ("POST", "/api/v1/messages"),
+            ("GET", "/api/v1/messages"),
+            ("GET", "/api/v1/me"),
+            ("GET", "/api/v1/journal"),
+        ] {
             let headers = [("authorization", authorization), ("content-type", "application/json")];
-            let answer = ponte_testkit::http::request(rig.program.address(), method, path, &headers, b"{}").await.unwrap();
+            let answer =
+                ponte_testkit::http::request(rig.program.address(), method, path, &headers, b"{}").await.unwrap();
             let body: Value = serde_json::from_slice(&answer.body).unwrap();
-            assert_eq!((answer.status, &body["code"]), (401, &json!("unauthenticated")), "{method} {path} {authorization:?}");
+            assert_eq!(
+                (answer.status, &body["code"]),
+                (401, &json!("unauthenticated")),
+                "{method} {path} {authorization:?}"
+            );
             assert!(answer.head.contains("application/problem+json"), "{}", answer.head);
         }
     }
@@ -176,7 +254,8 @@ async fn every_kind_is_taken_by_whatsapp() {
     let rig = Setup::sqlite().no_crm().start().await;
     rig.open_windows(1).await;
     let greeting = rig.messages().await[0]["wamid"].as_str().unwrap().to_owned();
-    let card = json!([{"name": {"formatted_name": "Shop", "first_name": "Shop"}, "phones": [{"phone": "+49 30 1234567"}]}]);
+    let card =
+        json!([{"name": {"formatted_name": "Shop", "first_name": "Shop"}, "phones": [{"phone": "+49 30 1234567"}]}]);
     let interactive = |value: Value| json!({"type": "interactive", "interactive": value});
     let body = json!({"text": "Choose"});
     let kinds = [
@@ -208,12 +287,17 @@ async fn every_kind_is_taken_by_whatsapp() {
         ids.push((answer["id"].as_str().unwrap().to_owned(), message["type"].as_str().unwrap()));
     }
     for ((id, kind), message) in ids.iter().zip(&kinds) {
-        let state = rig.reaches(id, &["accepted", "sent", "delivered", "read", "played", "failed", "dead", "refused"]).await;
+        let state =
+            rig.reaches(id, &["accepted", "sent", "delivered", "read", "played", "failed", "dead", "refused"]).await;
         assert!(!["failed", "dead", "refused"].contains(&state["state"].as_str().unwrap()), "{message}: {state}");
         assert_eq!(state["kind"], *kind);
     }
     let stats = rig.graph.stats();
-    assert_eq!((stats.sends_accepted, stats.validation_errors, stats.unknown_fields), (kinds.len() as u64, 0, 0), "{stats:?}");
+    assert_eq!(
+        (stats.sends_accepted, stats.validation_errors, stats.unknown_fields),
+        (kinds.len() as u64, 0, 0),
+        "{stats:?}"
+    );
     let failed: Vec<_> = rig.graph.sent_messages().into_iter().filter(|m| m.error_code.is_some()).collect();
     assert!(failed.is_empty(), "{failed:?}");
     let (stored, sent) = (rig.message(&ids[3].0).await, rig.graph.sent_messages());
@@ -228,7 +312,8 @@ async fn read_receipts_typing_quotes_and_later_sends() {
     let wamid = rig.graph.customer_sends(CustomerMessage::text(&phone(0), "Flo", "anyone there?")).await.unwrap();
     rig.stored(&wamid).await;
     for typing in [false, true] {
-        let (status, body) = rig.send(json!({"message": {"type": "read", "message_id": wamid, "typing": typing}})).await;
+        let (status, body) =
+            rig.send(json!({"message": {"type": "read", "message_id": wamid, "typing": typing}})).await;
         assert!(status == 202, "{status} {body}");
     }
     eventually(LONG, "both receipts arrive", || async { (rig.graph.stats().read_receipts == 2).then_some(()) }).await;
@@ -251,7 +336,14 @@ async fn read_receipts_typing_quotes_and_later_sends() {
     assert!((at..at + 10_000).contains(&accepted), "{} ms after its time", accepted - at);
 
     // A person who stopped marketing gets none, but still gets answers.
-    rig.graph.customer_sends(CustomerMessage::from_phone(&phone(0), "Flo", CustomerKind::Preference { value: "stop".into() })).await.unwrap();
+    rig.graph
+        .customer_sends(CustomerMessage::from_phone(
+            &phone(0),
+            "Flo",
+            CustomerKind::Preference { value: "stop".into() },
+        ))
+        .await
+        .unwrap();
     eventually(LONG, "the wish is known", || async { rig.events("consent.preference").await.pop() }).await;
     let marketing = json!({"to": {"phone": format!("+{}", phone(0))}, "class": "marketing", "message": hello_world()});
     let (status, body) = rig.send(marketing.clone()).await;

@@ -30,11 +30,21 @@ impl Load {
                 }
                 let key = format!("load-{i}");
                 let wish = json!({"to": {"phone": format!("+{}", phone(i % PEOPLE))}, "message": {"type": "text", "body": format!("load {i}")}});
-                let headers =
-                    [("authorization", authorization.as_str()), ("content-type", "application/json"), ("idempotency-key", key.as_str())];
+                let headers = [
+                    ("authorization", authorization.as_str()),
+                    ("content-type", "application/json"),
+                    ("idempotency-key", key.as_str()),
+                ];
                 let begun = Instant::now();
                 loop {
-                    let answer = ponte_testkit::http::request(to, "POST", "/api/v1/messages", &headers, wish.to_string().as_bytes()).await;
+                    let answer = ponte_testkit::http::request(
+                        to,
+                        "POST",
+                        "/api/v1/messages",
+                        &headers,
+                        wish.to_string().as_bytes(),
+                    )
+                    .await;
                     if let Ok(answer) = answer
                         && [200, 202].contains(&answer.status)
                     {

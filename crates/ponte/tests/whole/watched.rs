@@ -26,7 +26,12 @@ async fn a_busy_log_holds_nobodys_words_names_or_numbers() {
             0 => CustomerKind::Image { caption: Some(format!("quokka{i}")) },
             1 => CustomerKind::Document { filename: format!("quokka{i}.pdf"), caption: None },
             2 => CustomerKind::Raw { message: json!({"type": "quokka-kind", "x": format!("quokka{i}")}) },
-            3 => CustomerKind::Location { latitude: 1.0, longitude: 2.0, name: Some(format!("quokka{i}")), address: None },
+            3 => CustomerKind::Location {
+                latitude: 1.0,
+                longitude: 2.0,
+                name: Some(format!("quokka{i}")),
+                address: None,
+            },
             _ => CustomerKind::Text { body: format!("quokka{i}") },
         };
         let who = Customer {
@@ -38,9 +43,11 @@ async fn a_busy_log_holds_nobodys_words_names_or_numbers() {
         rig.graph.customer_sends(CustomerMessage::new(who, kind)).await.unwrap();
     }
     eventually(LONG, "all are stored", || async { (rig.messages().await.len() == 30).then_some(()) }).await;
-    let texts: Vec<(String, String)> = (0..30).filter(|i| i % 6 != 2).map(|i| (phone(i), format!("wombat{i}"))).collect();
+    let texts: Vec<(String, String)> =
+        (0..30).filter(|i| i % 6 != 2).map(|i| (phone(i), format!("wombat{i}"))).collect();
     let ids = rig.texts(&texts).await;
-    rig.send(json!({"to": {"phone": "+4915111888881"}, "message": {"type": "text", "body": "wombat to a stranger"}})).await;
+    rig.send(json!({"to": {"phone": "+4915111888881"}, "message": {"type": "text", "body": "wombat to a stranger"}}))
+        .await;
     rig.send(json!({"to": {"phone": "wombat 4915111888881"}, "message": {"type": "text", "body": "wombat"}})).await;
     rig.send(json!({"to": {"phone": "+4915111888881"}, "message": {"type": "text", "body": "wombat", "wombat": "4915111888881"}})).await;
     for id in &ids {
@@ -79,8 +86,12 @@ fn parse(page: &str) -> BTreeMap<String, f64> {
         let value: f64 = value.parse().unwrap_or_else(|e| panic!("{e}: {line}"));
         let name = sample.split('{').next().unwrap();
         let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
-        assert!(!name.is_empty() && name.chars().all(legal) && !name.starts_with(|c: char| c.is_ascii_digit()), "{line}");
-        let family = ["_bucket", "_sum", "_count"].iter().find_map(|s| name.strip_suffix(s).filter(|n| kinds.contains_key(n)));
+        assert!(
+            !name.is_empty() && name.chars().all(legal) && !name.starts_with(|c: char| c.is_ascii_digit()),
+            "{line}"
+        );
+        let family =
+            ["_bucket", "_sum", "_count"].iter().find_map(|s| name.strip_suffix(s).filter(|n| kinds.contains_key(n)));
         assert_eq!(family.unwrap_or(name), open, "a sample outside of its family: {line}");
         if let Some(labels) = sample.strip_prefix(name).filter(|l| !l.is_empty()) {
             assert!(labels.starts_with('{') && labels.ends_with('}') && labels.contains("=\""), "{line}");

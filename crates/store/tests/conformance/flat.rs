@@ -18,7 +18,7 @@ impl World {
         }
     }
 
-    /// The median of claiming a hundred heads and putting them back.
+    /// The best of nine (a busy machine only adds): claiming a hundred heads and putting them back.
     async fn hundred_heads(&self) -> Duration {
         let mut times = Vec::new();
         for round in 0..9 {
@@ -35,10 +35,10 @@ impl World {
             assert_eq!(self.store.settle_sends(W, T0 + round, ends.collect()).await.unwrap(), 0);
         }
         times.sort();
-        times[times.len() / 2]
+        times[0]
     }
 
-    /// The median of claiming the head of lane `a` and putting it back.
+    /// The best of nine (a busy machine only adds): claiming the head of lane `a` and putting it back.
     async fn one_head(&self) -> Duration {
         let mut times = Vec::new();
         for _ in 0..9 {
@@ -49,7 +49,7 @@ impl World {
             times.push(begun.elapsed());
         }
         times.sort();
-        times[times.len() / 2]
+        times[0]
     }
 }
 

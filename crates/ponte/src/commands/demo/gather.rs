@@ -29,8 +29,12 @@ pub struct Books {
     pub queued: HashSet<String>,
     /// Sends that WhatsApp accepted.
     pub sent: Vec<Sent>,
+    /// Whether webhook bodies waited to be read after `acknowledged` was taken: then what is missing is on its way.
+    pub journal_waits: bool,
     /// Messages in Ponte.
     pub stored: Vec<Stored>,
+    /// Whether events waited to be told to the CRM after `stored` was taken.
+    pub events_wait: bool,
     /// Message records in the CRM.
     pub records: Vec<Record>,
     /// Our ids of the CRM's contacts.
@@ -39,6 +43,8 @@ pub struct Books {
     pub crm_jobs: u64,
     /// Messages whose CRM job was given up.
     pub dead_in_crm: HashSet<String>,
+    /// Our ids in WhatsApp's ledger, taken last: every accepted send by its `biz_opaque_callback_data`.
+    pub opaques: Vec<String>,
 }
 
 /// A send in WhatsApp's ledger.
@@ -102,9 +108,15 @@ async fn nothing_waits(stage: &Stage) -> Result<bool, StoreError> {
     if overview.journal_pending > 0 || overview.jobs.iter().any(|(_, n)| *n > 0) {
         return Ok(false);
     }
-    let newest = world.store.recent_events(WORKSPACE, None, Page { before: None, limit: 1 }).await?;
-    let read = world.store.cursor(WORKSPACE, &format!("write-back/{CRM}")).await?.unwrap_or_default();
-    Ok(newest.iter().all(|event| event.cursor <= read))
+    Ok(!events_wait(stage).await?)
+}
+
+/// Whether the CRM's reader has events before it.
+async fn events_wait(stage: &Stage) -> Result<bool, StoreError> {
+    let store = &stage.running.world.store;
+    let newest = store.recent_events(WORKSPACE, None, Page { before: None, limit: 1 }).await?;
+    let read = store.cursor(WORKSPACE, &format!("write-back/{CRM}")).await?.unwrap_or_default();
+    Ok(newest.iter().any(|event| event.cursor > read))
 }
 
 /// Dead letters, newest first.
@@ -112,7 +124,8 @@ pub async fn dead_letters(stage: &Stage) -> Result<Vec<DeadLetter>, StoreError> 
     stage.running.world.store.dead_letters(WORKSPACE, 10_000).await
 }
 
-/// Reads all books. WhatsApp's first: what it counts by then must be in the others.
+/// Reads all books in the order of the flow, and before each what still waits for it: so that a count in full flow (Ctrl-C
+/// pressed twice) takes nothing for lost that is only on its way.
 pub async fn books(stage: &Stage, ledger: &Ledger, dead: &[DeadLetter]) -> Result<Books, StoreError> {
     let inbound = stage.whatsapp.inbound_messages();
     let acknowledged = inbound
@@ -123,7 +136,9 @@ pub async fn books(stage: &Stage, ledger: &Ledger, dead: &[DeadLetter]) -> Resul
     let acknowledged = acknowledged.collect();
     let sent = stage.whatsapp.sent_messages().into_iter().map(sent).collect();
     let world = &stage.running.world;
+    let journal_waits = world.store.overview(WORKSPACE, world.clock.now()).await?.journal_pending > 0;
     let stored = stored(stage).await?;
+    let events_wait = events_wait(stage).await?;
     let overview = world.store.overview(WORKSPACE, world.clock.now()).await?;
     let property = |record: &ponte_simulator::hubspot::Record, name: &str| record.properties.get(name).cloned();
     let records = stage.crm.communications().into_iter().filter_map(|r| {
@@ -134,11 +149,14 @@ pub async fn books(stage: &Stage, ledger: &Ledger, dead: &[DeadLetter]) -> Resul
         acknowledged,
         queued: ledger.queued.clone(),
         sent,
+        journal_waits,
         stored,
+        events_wait,
         records: records.collect(),
         contacts: stage.crm.contacts().iter().filter_map(|r| property(r, "ponte_id")).collect(),
         crm_jobs: overview.jobs.iter().filter(|(k, _)| k == "crm").map(|(_, n)| u64::try_from(*n).unwrap_or(0)).sum(),
         dead_in_crm: dead.iter().filter(|d| d.kind == JobKind::Crm).filter_map(subject).collect(),
+        opaques: stage.whatsapp.sent_messages().into_iter().filter_map(|m| m.opaque).collect(),
     })
 }
 

@@ -134,8 +134,12 @@ const fn english(subject: Subject) -> &'static [&'static str] {
         Subject::Person => &["Of course. Our colleague Ruth takes over from here and writes to you in a moment."],
         Subject::Damaged => &["I am sorry about that! A picture is enough, and a new one leaves today."],
         Subject::Charged => &["That should not happen. The second amount goes back to your card within three days."],
-        Subject::Appointment => &["Thursday at 10:30 is free. Shall I put your name down?", "Done, your appointment is moved."],
-        Subject::Order => &["Order {n} left our warehouse this morning 🚚", "{n} is out for delivery, today before 6 pm."],
+        Subject::Appointment => {
+            &["Thursday at 10:30 is free. Shall I put your name down?", "Done, your appointment is moved."]
+        }
+        Subject::Order => {
+            &["Order {n} left our warehouse this morning 🚚", "{n} is out for delivery, today before 6 pm."]
+        }
         Subject::Delivery => &["Yes, also on Saturdays, between 9 am and 2 pm."],
         Subject::Thanks => &["Happy to help. Have a lovely day!"],
         Subject::Picture => &["Thank you, that arrived well. I am looking into it.", "Got it! One moment please."],
@@ -150,7 +154,9 @@ const fn portuguese(subject: Subject) -> &'static [&'static str] {
         Subject::Damaged => &["Sinto muito! Uma foto basta, e um novo sai ainda hoje."],
         Subject::Charged => &["Isso não devia acontecer. O segundo valor volta para o cartão em até três dias."],
         Subject::Appointment => &["Quinta às 10h30 está livre. Posso marcar?", "Pronto, sua consulta foi remarcada."],
-        Subject::Order => &["O pedido {n} saiu hoje cedo do nosso depósito 🚚", "{n} está a caminho, chega até as 18h."],
+        Subject::Order => {
+            &["O pedido {n} saiu hoje cedo do nosso depósito 🚚", "{n} está a caminho, chega até as 18h."]
+        }
         Subject::Delivery => &["Entregamos sim, também aos sábados, das 9h às 14h."],
         Subject::Thanks => &["Nós que agradecemos. Ótimo dia!"],
         Subject::Picture => &["Obrigado, chegou direitinho. Já estou vendo.", "Recebi! Só um momento."],
@@ -165,7 +171,9 @@ const fn spanish(subject: Subject) -> &'static [&'static str] {
         Subject::Damaged => &["¡Cuánto lo siento! Con una foto basta, y hoy mismo sale uno nuevo."],
         Subject::Charged => &["No debería pasar. El segundo cargo vuelve a su tarjeta en tres días."],
         Subject::Appointment => &["El jueves a las 10:30 está libre. ¿Se lo reservo?", "Listo, su cita está cambiada."],
-        Subject::Order => &["El pedido {n} salió esta mañana del almacén 🚚", "{n} va en camino, llega antes de las 18 h."],
+        Subject::Order => {
+            &["El pedido {n} salió esta mañana del almacén 🚚", "{n} va en camino, llega antes de las 18 h."]
+        }
         Subject::Delivery => &["Sí, también los sábados, de 9 a 14 h."],
         Subject::Thanks => &["Con mucho gusto. ¡Que tenga un buen día!"],
         Subject::Picture => &["Gracias, llegó bien. Lo estoy revisando.", "¡Recibido! Un momento, por favor."],
@@ -194,7 +202,9 @@ const fn german(subject: Subject) -> &'static [&'static str] {
         Subject::Person => &["Gern. Meine Kollegin Ruth übernimmt und schreibt Ihnen gleich."],
         Subject::Damaged => &["Das tut uns leid! Ein Foto genügt, Ersatz geht noch heute hinaus."],
         Subject::Charged => &["Das darf nicht sein. Der zweite Betrag ist in drei Tagen zurück."],
-        Subject::Appointment => &["Donnerstag um 10:30 Uhr ist frei. Soll ich Sie eintragen?", "Erledigt, der Termin ist verlegt."],
+        Subject::Appointment => {
+            &["Donnerstag um 10:30 Uhr ist frei. Soll ich Sie eintragen?", "Erledigt, der Termin ist verlegt."]
+        }
         Subject::Order => &["Bestellung {n} hat heute früh unser Lager verlassen 🚚", "{n} kommt heute bis 18 Uhr."],
         Subject::Delivery => &["Ja, auch samstags von 9 bis 14 Uhr."],
         Subject::Thanks => &["Sehr gern. Einen schönen Tag noch!"],

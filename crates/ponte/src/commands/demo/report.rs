@@ -73,11 +73,23 @@ impl End<'_> {
         let mut line = |label: &str, what: String| {
             let _ = writeln!(text, "  {label:<24}{what}");
         };
-        line("webhooks acknowledged", format!("{} ({} repeated on purpose)", counted.webhooks_acknowledged, counted.duplicates_injected));
-        line("messages stored", format!("{} of {} acknowledged", findings.messages_stored, counted.inbound_acknowledged));
-        line("sends accepted", format!("{} ({} answers lost on purpose)", findings.sends_accepted, counted.answers_lost));
+        line(
+            "webhooks acknowledged",
+            format!("{} ({} repeated on purpose)", counted.webhooks_acknowledged, counted.duplicates_injected),
+        );
+        line(
+            "messages stored",
+            format!("{} of {} acknowledged", findings.messages_stored, counted.inbound_acknowledged),
+        );
+        line(
+            "sends accepted",
+            format!("{} ({} answers lost on purpose)", findings.sends_accepted, counted.answers_lost),
+        );
         line("CRM records", findings.crm_records_written.to_string());
-        line("statuses written back", format!("{} of {} acknowledged", findings.statuses_written_back, counted.statuses_acknowledged));
+        line(
+            "statuses written back",
+            format!("{} of {} acknowledged", findings.statuses_written_back, counted.statuses_acknowledged),
+        );
         for (name, lags) in words::LAGS.iter().zip([&self.pulse.to_fold, &self.pulse.to_crm, &self.pulse.to_whatsapp]) {
             if let (Some(p50), Some(p95)) = (lags.quantile(0.5), lags.quantile(0.95)) {
                 line(name, format!("p50 {p50:.0} ms, p95 {p95:.0} ms"));

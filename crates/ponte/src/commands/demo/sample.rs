@@ -162,7 +162,8 @@ impl Sampler {
 
     fn line(&self, message: &MessageView, in_crm: bool) -> Line {
         let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        let language = ledger.language(&message.person_id.to_string()).or_else(|| Language::of_message(&message.content));
+        let language =
+            ledger.language(&message.person_id.to_string()).or_else(|| Language::of_message(&message.content));
         Line {
             at: message.at,
             inbound: message.origin.is_inbound(),

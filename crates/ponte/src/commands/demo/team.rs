@@ -204,7 +204,8 @@ impl Desk {
         let content = if about == Subject::Thanks && chance.random_bool(0.7) {
             json!({ "type": "reaction", "message_id": wamid, "emoji": if chance.random_bool(0.5) { "👍" } else { "🙏" } })
         } else {
-            let body = answer(known.language, about, chance.random()).replace("{n}", order.as_deref().unwrap_or("#100200"));
+            let body =
+                answer(known.language, about, chance.random()).replace("{n}", order.as_deref().unwrap_or("#100200"));
             json!({ "type": "text", "body": body })
         };
         let mut wish = json!({ "from": number, "to": { "person": person }, "message": content,

@@ -138,7 +138,8 @@ fn queue_line(sample: &Sample, look: Look) -> String {
 }
 
 fn trouble_line(sample: &Sample, look: Look) -> String {
-    let parts: Vec<String> = words::TROUBLES.iter().zip(sample.troubles).map(|(name, n)| format!("{name} {n}")).collect();
+    let parts: Vec<String> =
+        words::TROUBLES.iter().zip(sample.troubles).map(|(name, n)| format!("{name} {n}")).collect();
     let dead = format!("{} {}", words::DEAD, sample.dead_letters);
     let room = look.width().saturating_sub(LABEL + width(&dead) + 2);
     let text = cut(&parts.join("  "), room);
@@ -160,7 +161,8 @@ const STATE: usize = 16;
 const MARK: usize = 5;
 
 fn ticker_line(line: &Line, look: Look) -> String {
-    let clock = Timestamp::from_millisecond(line.at).map_or_else(|_| String::new(), |t| t.strftime("%M:%S").to_string());
+    let clock =
+        Timestamp::from_millisecond(line.at).map_or_else(|_| String::new(), |t| t.strftime("%M:%S").to_string());
     let arrow = if line.inbound { look.paint(GREEN, "←") } else { look.paint(BLUE, "→") };
     let state_at = look.width().saturating_sub(STATE + MARK);
     let head = 11;
@@ -297,7 +299,8 @@ mod tests {
 
     fn busy() -> (Sample, Signposts) {
         let row = Row { total: 1_234_567, per_minute: 12_345, history: (0..60).collect() };
-        let line = |text: &str, state| Line { at: 0, inbound: true, language: "zh", text: text.into(), state, in_crm: true };
+        let line =
+            |text: &str, state| Line { at: 0, inbound: true, language: "zh", text: text.into(), state, in_crm: true };
         let sample = Sample {
             seconds: 754,
             rows: [row.clone(), row.clone(), row.clone(), row],
@@ -308,7 +311,10 @@ mod tests {
             people: 1000,
             conversations: 1001,
             latest: vec![
-                line("你好,請問我的訂單 #860198 到哪裡了?你好,請問我的訂單到哪裡了?你好,請問我的訂單到哪裡了?", "received"),
+                line(
+                    "你好,請問我的訂單 #860198 到哪裡了?你好,請問我的訂單到哪裡了?你好,請問我的訂單到哪裡了?",
+                    "received",
+                ),
                 line("❤️👍🏽 \x1b[2J\nthanks", "✓✓ read"),
                 line(&"x".repeat(500), "unclear, asking"),
             ],
