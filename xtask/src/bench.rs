@@ -26,7 +26,7 @@ enum What {
     /// Webhooks: how many a second beside a server that checks the signature and drops the body, and how fast at 1,000 a second.
     Ingest(Options),
     /// 5,000 messages a minute from the simulator into the CRM, and API sends to WhatsApp at the same time.
-    Pipeline(Options),
+    Pipeline(PipelineOptions),
     /// Sending: 80 and 1,000 a second of one number, and a reply behind a campaign of 100,000.
     Dispatch(Options),
     /// The server that `ingest` compares with.
@@ -46,6 +46,16 @@ pub struct Options {
     /// One JSON object on standard output.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Options of the pipeline.
+#[derive(Debug, Clone, clap::Args)]
+pub struct PipelineOptions {
+    #[command(flatten)]
+    common: Options,
+    /// Calls that the CRM allows in ten seconds; HubSpot's public limit is the default.
+    #[arg(long, default_value_t = 190)]
+    crm_calls_per_10s: u32,
 }
 
 /// Runs.

@@ -57,8 +57,13 @@ pub struct AdaptiveRate {
     floor: f64,
     ceiling: f64,
     cpu_ceiling: f64,
+    /// Grows slowly since the last trouble; after some calm it doubles again.
     creeping: bool,
+    calm_seconds: f64,
 }
+
+/// So much calm, seconds, ends the caution after a trouble.
+const CALM: f64 = 5.0;
 
 /// What was seen since the last adjustment.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -81,7 +86,7 @@ impl AdaptiveRate {
     pub fn new(start: f64, floor: f64, ceiling: f64, cpu_ceiling: f64) -> Self {
         let floor = floor.max(1.0);
         let ceiling = ceiling.max(floor);
-        Self { rate: start.clamp(floor, ceiling), floor, ceiling, cpu_ceiling, creeping: false }
+        Self { rate: start.clamp(floor, ceiling), floor, ceiling, cpu_ceiling, creeping: false, calm_seconds: 0.0 }
     }
 
     /// Calls a second allowed now.
@@ -96,16 +101,27 @@ impl AdaptiveRate {
         if answered == 0.0 {
             return;
         }
-        let timeouts_hurt = f64::from(seen.timed_out) > 0.05 * answered && seen.timed_out > 1;
-        if seen.throttled > 0 || timeouts_hurt {
+        let share = |n: u32| f64::from(n) / answered;
+        let timeouts_hurt = share(seen.timed_out) > 0.1 && seen.timed_out > 1;
+        let trouble = if share(seen.throttled) > 0.05 || timeouts_hurt {
+            0.7
+        } else if seen.throttled > 0 || seen.cpu > self.cpu_ceiling {
+            0.9
+        } else {
+            1.0
+        };
+        if trouble < 1.0 {
             self.creeping = true;
-            self.rate *= 0.7;
-        } else if seen.cpu > self.cpu_ceiling {
-            self.creeping = true;
-            self.rate *= 0.9;
-        } else if f64::from(seen.succeeded) >= 0.7 * self.rate * seen.seconds {
+            self.calm_seconds = 0.0;
+            self.rate *= trouble;
+            self.rate = self.rate.clamp(self.floor, self.ceiling);
+            return;
+        }
+        self.calm_seconds += seen.seconds;
+        self.creeping &= self.calm_seconds < CALM;
+        if f64::from(seen.succeeded) >= 0.7 * self.rate * seen.seconds {
             // Only a rate that was used has proved anything.
-            self.rate *= if self.creeping { 1.0 + 0.05 * seen.seconds } else { 2.0_f64.powf(seen.seconds) };
+            self.rate *= if self.creeping { 1.0 + 0.1 * seen.seconds } else { 2.0_f64.powf(seen.seconds) };
         }
         self.rate = self.rate.clamp(self.floor, self.ceiling);
     }
@@ -173,6 +189,13 @@ mod tests {
         }
         assert!(seconds <= 5.0, "{seconds}");
         rate.observe(Observed { seconds: 0.5, succeeded: 400, throttled: 3, ..Observed::default() });
-        assert!((rate.per_second() - 700.0).abs() < 1.0);
+        assert!((rate.per_second() - 900.0).abs() < 1.0, "a few throttles cost a little");
+        rate.observe(Observed { seconds: 0.5, succeeded: 300, throttled: 100, ..Observed::default() });
+        assert!((rate.per_second() - 630.0).abs() < 1.0, "many cost much");
+        for _ in 0..11 {
+            let done = rate.per_second() * 0.5;
+            rate.observe(Observed { seconds: 0.5, succeeded: done.round() as u32, ..Observed::default() });
+        }
+        assert!(rate.per_second() > 999.0, "calm brings it back");
     }
 }

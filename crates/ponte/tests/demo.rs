@@ -46,7 +46,7 @@ fn trouble_shows_and_still_nothing_is_lost_or_doubled() {
     let folder = tempfile::tempdir().unwrap();
     let keep = folder.path().join("kept");
     let kept = keep.to_str().unwrap();
-    let output = demo(&["--for", "10s", "--json", "--rate", "600", "--faults", "0.08", "--seed", "7", "--keep", kept]);
+    let output = demo(&["--for", "8s", "--json", "--rate", "600", "--faults", "0.05", "--seed", "7", "--keep", kept]);
     let counted = counted(&output);
     let simulated = &counted["simulated"];
     let trouble = number(&counted, "retried") + number(&counted, "unknown") + number(&counted, "crm_rows_failed");

@@ -148,7 +148,8 @@ impl SqlStore {
             .disable_statement_logging();
         let pool = PgPoolOptions::new()
             .max_connections(options.connections.max(6))
-            .acquire_timeout(Duration::from_secs(5))
+            // While the server is away this is how long a webhook waits for its 503.
+            .acquire_timeout(Duration::from_secs(2))
             .connect_with(connect)
             .await
             .map_err(unreachable)?;

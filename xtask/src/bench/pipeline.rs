@@ -3,7 +3,7 @@
 //! Times are those the simulators wrote down: from the moment a customer wrote to the moment the CRM made the record; from the
 //! start of the API call to the moment the Cloud API accepted. Every message is accounted for afterwards.
 
-use super::Options;
+use super::PipelineOptions;
 use crate::rig::http::Client;
 use crate::rig::ledger::{Books, waiting};
 use crate::rig::process::{Ponte, Setup, Simulators, cpu_seconds, free_address, memory_mb, simulator_settings};
@@ -26,18 +26,20 @@ const PEOPLE: usize = 2_000;
 /// Messages of the beginning that are not measured: connections open, the CRM's properties are made.
 const WARM_UP: Duration = Duration::from_secs(5);
 
-pub async fn run(options: &Options) -> Result<ExitCode> {
-    let length = Duration::from_secs(options.seconds.unwrap_or(60));
-    let mut place = Place::new(options.database, "pipeline")?;
+pub async fn run(options: &PipelineOptions) -> Result<ExitCode> {
+    let length = Duration::from_secs(options.common.seconds.unwrap_or(60));
+    let mut place = Place::new(options.common.database, "pipeline")?;
     let address = free_address()?;
     let latency = "[whatsapp.faults]\nlatency = { p50_ms = 40, p99_ms = 150 }\n[hubspot.faults]\nlatency = { p50_ms = 60, p99_ms = 250 }\n";
-    let settings = simulator_settings(1, [80, 80], false, latency);
+    let burst = options.crm_calls_per_10s;
+    let limits = format!("{latency}[hubspot.limits]\nburst = {burst}\n");
+    let settings = simulator_settings(1, [80, 80], false, &limits);
     let simulators = Simulators::start(place.folder(), &settings, Some(&format!("http://{address}{PATH}")))?;
     let setup = Setup {
         database: place.database().await?,
         media: place.folder().join("media"),
         whatsapp: simulators.whatsapp,
-        hubspot: Some(simulators.hubspot),
+        hubspot: Some((simulators.hubspot, options.crm_calls_per_10s)),
         per_second: [80, 80],
         more: "[dispatch]\nplan = \"unlimited\"\n".into(),
     };
@@ -47,6 +49,7 @@ pub async fn run(options: &Options) -> Result<ExitCode> {
     let (idle_rss, _) = memory_mb(ponte.pid());
     let mut client = ponte.client();
     open_conversations(&simulators, &mut client).await?;
+    let calls_before = crm_calls(&simulators).await?;
     let (begun, began_ms, cpu) = (Instant::now(), now_ms(), cpu_seconds(ponte.pid()));
     let calls = Arc::new(Mutex::new(HashMap::new()));
     let mut load = JoinSet::new();
@@ -58,6 +61,7 @@ pub async fn run(options: &Options) -> Result<ExitCode> {
     let share = (cpu_seconds(ponte.pid()) - cpu) / begun.elapsed().as_secs_f64() / cores() as f64;
     let (rss, peak) = memory_mb(ponte.pid());
     let seconds = begun.elapsed().as_secs_f64();
+    let calls_after = crm_calls(&simulators).await?;
     settle(&simulators, &mut client).await?;
     let books = Books::read(&simulators, &mut client).await?;
     let calls = std::mem::take(&mut *calls.lock().unwrap_or_else(PoisonError::into_inner));
@@ -68,18 +72,27 @@ pub async fn run(options: &Options) -> Result<ExitCode> {
         books.sent.iter().filter_map(|s| Some(s.accepted_at_ms - calls.get(s.opaque.as_ref()?)?)).collect();
     let rate = |n: usize| (n as f64 / seconds * 60.0).round();
     let report = json!({
-        "database": options.database, "messages_per_min": rate(to_crm.len()), "sends_per_min": rate(to_whatsapp.len()),
+        "database": options.common.database, "messages_per_min": rate(to_crm.len()), "sends_per_min": rate(to_whatsapp.len()),
         "to_crm_p50_ms": quantile(&mut to_crm, 0.5), "to_crm_p95_ms": quantile(&mut to_crm, 0.95),
         "to_crm_p99_ms": quantile(&mut to_crm, 0.99), "to_crm_from_200_p50_ms": quantile(&mut from_200, 0.5),
         "to_crm_from_200_p95_ms": quantile(&mut from_200, 0.95), "to_whatsapp_p50_ms": quantile(&mut to_whatsapp, 0.5),
         "to_whatsapp_p95_ms": quantile(&mut to_whatsapp, 0.95), "to_whatsapp_p99_ms": quantile(&mut to_whatsapp, 0.99),
         "cpu_share": (share * 1000.0).round() / 1000.0, "rss_mb": rss, "peak_rss_mb": peak, "idle_rss_mb": idle_rss,
         "lost": found.lost(), "doubled": found.doubled(), "dead_letters": found.in_dead_letters, "found": found.counts(),
+        "crm_calls_per_s": ((calls_after.0 - calls_before.0) as f64 / seconds * 10.0).round() / 10.0,
+        "crm_calls_allowed_per_s": options.crm_calls_per_10s / 10, "crm_429": calls_after.1 - calls_before.1,
         "seconds": seconds.round(), "whatsapp_latency_ms": "median 40, 99th percentile 150",
         "crm_latency_ms": "median 60, 99th percentile 250", "machine": Machine::here(),
     });
-    rig::print("pipeline", &report, options.json)?;
+    rig::print("pipeline", &report, options.common.json)?;
     Ok(if found.lost() + found.doubled() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Calls that the CRM answered so far, and how many of them with 429.
+async fn crm_calls(simulators: &Simulators) -> Result<(u64, u64)> {
+    let stats = Client::new(simulators.hubspot).get("/_sim/stats").await?;
+    let answers = stats.get("answers").and_then(Value::as_object).map(|a| a.values().filter_map(Value::as_u64).sum());
+    Ok((answers.unwrap_or(0), stats.get("rate_limited").and_then(Value::as_u64).unwrap_or(0)))
 }
 
 /// Everybody writes once, so that answers may be free text.

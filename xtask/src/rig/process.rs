@@ -84,8 +84,8 @@ pub struct Setup {
     pub media: PathBuf,
     /// Where the Cloud API is.
     pub whatsapp: SocketAddr,
-    /// Where HubSpot is; `None`: no CRM connection.
-    pub hubspot: Option<SocketAddr>,
+    /// Where HubSpot is and how many calls it allows in ten seconds; `None`: no CRM connection.
+    pub hubspot: Option<(SocketAddr, u32)>,
     /// Messages a second of each number.
     pub per_second: [u32; 2],
     /// Text of further sections.
@@ -111,11 +111,11 @@ impl Setup {
             );
         }
         let mut allowed = format!("\"{whatsapp}\"");
-        if let Some(hubspot) = hubspot {
+        if let Some((hubspot, calls)) = hubspot {
             let _ = write!(
                 text,
                 "[[crm.connections]]\nname = \"hubspot\"\nkind = \"hubspot\"\ntoken = \"sim-static-token\"\nbase_url = \
-                 \"http://{hubspot}\"\n"
+                 \"http://{hubspot}\"\ncalls_per_10s = {calls}\n"
             );
             let _ = write!(allowed, ", \"{hubspot}\"");
         }

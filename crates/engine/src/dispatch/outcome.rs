@@ -35,7 +35,9 @@ impl Tally {
             Ok(_) => &self.succeeded,
             Err(error) => match &error.class {
                 ErrorClass::Throttled { scope: ThrottleScope::Number | ThrottleScope::Account, .. } => &self.throttled,
-                ErrorClass::UnknownOutcome | ErrorClass::Retryable { .. } => &self.timed_out,
+                ErrorClass::UnknownOutcome => &self.timed_out,
+                // No answer at all, not even a refusal.
+                ErrorClass::Retryable { .. } if error.http_status.is_none() => &self.timed_out,
                 // The API answered, promptly and about this message only.
                 _ => &self.succeeded,
             },

@@ -221,7 +221,10 @@ fn row_results(rows: usize, result: Result<Vec<RowResult>, CallError>) -> Vec<Ro
             let title = format!("{} results for {rows} rows", results.len());
             vec![RowResult::Failed(CallError::new(ErrorClass::UnknownOutcome, "row_count", title)); rows]
         }
-        Err(error) => vec![RowResult::Failed(error); rows],
+        Err(error) => {
+            tracing::warn!(code = %error.code, rows, "a CRM batch failed: {}", error.title);
+            vec![RowResult::Failed(error); rows]
+        }
     }
 }
 
@@ -235,9 +238,13 @@ async fn failed_end(world: &World, connection: &Connection, item: &Item, error: 
         other => other.clone(),
     };
     let failures = item.job.failures.saturating_add(1);
-    let verdict = world.settings.crm_retry.decide(&class, failures, item.job.created_at, now, world.chance.draw());
-    let whole = matches!(class, ErrorClass::Throttled { .. } | ErrorClass::Auth | ErrorClass::Configuration)
-        || error.code == "breaker_open";
+    let breaker_open = error.code == "breaker_open";
+    let verdict = match &class {
+        // The breaker says how long: what this row went through before must not keep a CRM waiting that is back.
+        ErrorClass::Retryable { after_ms: Some(ms) } if breaker_open => Verdict::RetryAt(now.saturating_add(*ms)),
+        _ => world.settings.crm_retry.decide(&class, failures, item.job.created_at, now, world.chance.draw()),
+    };
+    let whole = matches!(class, ErrorClass::Throttled { .. } | ErrorClass::Auth | ErrorClass::Configuration) || breaker_open;
     let job_end = match verdict {
         Verdict::RetryAt(at) if whole => {
             world.pulse.throttled.add(1);
@@ -251,7 +258,9 @@ async fn failed_end(world: &World, connection: &Connection, item: &Item, error: 
             JobEnd::Dead(error.clone())
         }
     };
-    tracing::warn!(connection = %connection.id, code = %error.code, failures, ?verdict, "a CRM row failed");
+    if !whole {
+        tracing::warn!(connection = %connection.id, code = %error.code, failures, ?verdict, "a CRM row failed");
+    }
     end(item, job_end)
 }
 

@@ -155,6 +155,10 @@ fn mixed(n: usize, bytes: usize) -> (Vec<String>, Vec<u8>) {
                 .push(json!({"field": "account_update", "value": {"event": format!("NEWS_{i}"), "note": filler}})),
             9 => changes.push(json!({"field": format!("field_of_tomorrow_{i}"), "value": {"note": filler}})),
             kind => {
+                // What no version knows yet is kept as not understood, not as a message.
+                if kind != 7 {
+                    wamids.push(id.clone());
+                }
                 let mut message = json!({"from": from, "id": id, "timestamp": at});
                 let more = match kind {
                     0..=4 => json!({"type": "text", "text": {"body": format!("{i} {filler}")}}),
@@ -164,7 +168,6 @@ fn mixed(n: usize, bytes: usize) -> (Vec<String>, Vec<u8>) {
                 };
                 message.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
                 messages.push(message);
-                wamids.push(id);
             }
         }
     }
@@ -193,8 +196,8 @@ async fn three_megabytes(engine: Engine) {
     let of_tomorrow =
         fields.iter().filter(|e| e["data"]["field"].as_str().unwrap_or("").starts_with("field_of")).count();
     assert_eq!(of_tomorrow, 50, "unknown fields are kept");
-    let holograms = known.values().filter(|m| m["kind"] == "hologram").count();
-    assert_eq!(holograms, 100, "unknown types are kept as messages");
+    let holograms = fields.iter().filter(|e| e["data"].to_string().contains("hologram")).count();
+    assert_eq!(holograms, 100, "unknown types are kept");
 }
 
 #[tokio::test]

@@ -261,7 +261,7 @@ impl Desk {
 
     fn note(&self, answer: &Value) {
         match answer.get("id").and_then(Value::as_str) {
-            Some(id) => drop(self.ledger().queued.insert(id.to_owned())),
+            Some(id) => self.ledger().queued.extend([id.to_owned()]),
             None => self.refusal(answer),
         }
     }
