@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 /// within half a second.
 const UNKNOWN_MS: [i64; 3] = [300, 6_000, 60_000];
 /// How long the queues may take to run empty after the last kill.
-const DRAIN: Duration = Duration::from_secs(240);
+const DRAIN: Duration = Duration::from_secs(420);
 
 /// Options of `cargo xtask crash`.
 #[derive(Debug, clap::Args)]

@@ -42,12 +42,13 @@ pub async fn run(world: World, number: Number, cpu: CpuMeter, stop: Cancellation
     let settler = tokio::spawn(run_settler(world.clone(), settlements));
     let mut pace = Pace::new(&world, &number, cpu);
     let mut seen = 0;
+    let working_since = world.clock.now();
     while !stop.is_cancelled() {
         let began = world.clock.now();
         pace.adjust(began, &tally);
         let room = world.settings.max_in_flight.saturating_sub(calls.len());
         let allowance = pace.allowance(began).min(room);
-        let claimed = if allowance == 0 { None } else { Some(claim(&world, &number, began, allowance).await) };
+        let claimed = if allowance == 0 { None } else { Some(claim(&world, &number, working_since, began, allowance).await) };
         let sleep = match claimed {
             None => BEAT_MS,
             Some(None) => SECOND,
@@ -56,7 +57,7 @@ pub async fn run(world: World, number: Number, cpu: CpuMeter, stop: Cancellation
                 for task in claimed.tasks {
                     let (world, id, tally, settle) =
                         (world.clone(), number.id.clone(), Arc::clone(&tally), settle.clone());
-                    calls.spawn(async move { one(world, id, tally, settle, task).await });
+                    calls.spawn(async move { one(world, id, tally, settle, working_since, task).await });
                 }
                 sleep_until(claimed.next_at, claimed.more, began)
             }
@@ -84,6 +85,7 @@ fn sleep_until(next_at: Option<Millis>, more: bool, now: Millis) -> Millis {
 async fn claim(
     world: &World,
     number: &Number,
+    working_since: Millis,
     now: Millis,
     max: usize,
 ) -> Option<ponte_domain::ports::store::ClaimedSends> {
@@ -94,6 +96,7 @@ async fn claim(
         lease_ms: world.settings.send_lease_ms,
         max,
         limits: number.limits.clone(),
+        working_since,
     };
     match world.store.claim_sends(claim).await {
         Ok(claimed) => Some(claimed),
@@ -104,8 +107,15 @@ async fn claim(
     }
 }
 
-async fn one(world: World, number: NumberId, tally: Arc<Tally>, settle: mpsc::Sender<SendSettlement>, task: SendTask) {
-    let end = outcome::of(&world, &number, &tally, &task).await;
+async fn one(
+    world: World,
+    number: NumberId,
+    tally: Arc<Tally>,
+    settle: mpsc::Sender<SendSettlement>,
+    working_since: Millis,
+    task: SendTask,
+) {
+    let end = outcome::of(&world, &number, &tally, working_since, &task).await;
     let message = match &task.what {
         ponte_domain::ports::store::SendWhat::Message(m) => Some(m.head.id),
         _ => None,

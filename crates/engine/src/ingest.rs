@@ -23,6 +23,9 @@ const LEASE_MS: Millis = 4 * SECOND;
 const BATCH_BYTES: usize = 2 << 20;
 /// Bodies waiting for the disk from which ingest steps back: an answer to Meta is due in 250 ms, reading is not.
 const PRESSURE: usize = 24;
+/// Longest wait under pressure: this many steps of this length, before every portion.
+const STEPS_BACK: usize = 40;
+const STEP_MS: Millis = 10;
 
 /// Reads the journal until stopped.
 pub async fn run(world: World, receiver: Option<Arc<Receiver>>, stop: CancellationToken) {
@@ -133,11 +136,11 @@ const fn add(sum: &mut IngestCounts, one: IngestCounts) {
 
 async fn step_back(world: &World, receiver: Option<&Receiver>) {
     // Bounded: under a flood that never ends, reading goes on at a low rate.
-    for _ in 0..12 {
+    for _ in 0..STEPS_BACK {
         if receiver.is_none_or(|r| r.waiting() < PRESSURE) {
             return;
         }
-        world.clock.sleep_ms(5).await;
+        world.clock.sleep_ms(STEP_MS).await;
     }
 }
 

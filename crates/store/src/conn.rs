@@ -210,6 +210,15 @@ impl Conn {
         done.map_err(|e| broken(&e))
     }
 
+    /// Rows of values where no other value stands in the statement: without numbers on SQLite, which would search them.
+    fn plain_tuples(&self, rows: usize, width: usize) -> String {
+        if self.is_postgres() {
+            return tuples(1, rows, width);
+        }
+        let row = format!("({})", vec!["?"; width].join(","));
+        vec![row; rows].join(",")
+    }
+
     /// Inserts many rows: `head` up to VALUES, `tail` after them. Rows go in few statements of few different lengths, so
     /// that they stay prepared.
     pub(crate) async fn insert_many(&mut self, head: &str, tail: &str, rows: Vec<Vec<Val>>) -> Result<u64, StoreError> {
@@ -219,7 +228,7 @@ impl Conn {
             let room = (MAX_VALUES / width.max(1)).max(1);
             let n = power_of_two_at_most(rows.len().min(room));
             let chunk: Vec<Val> = rows.by_ref().take(n).flatten().collect();
-            affected += self.exec(format!("{head} VALUES {} {tail}", tuples(1, n, width)), chunk).await?;
+            affected += self.exec(format!("{head} VALUES {} {tail}", self.plain_tuples(n, width)), chunk).await?;
         }
         Ok(affected)
     }
@@ -237,7 +246,7 @@ impl Conn {
             let room = (MAX_VALUES / width.max(1)).max(1);
             let n = power_of_two_at_most(rows.len().min(room));
             let chunk: Vec<Val> = rows.by_ref().take(n).flatten().collect();
-            returned.extend(self.all::<T>(format!("{head} VALUES {} {tail}", tuples(1, n, width)), chunk).await?);
+            returned.extend(self.all::<T>(format!("{head} VALUES {} {tail}", self.plain_tuples(n, width)), chunk).await?);
         }
         Ok(returned)
     }
@@ -254,7 +263,7 @@ impl Conn {
         let mut found = Vec::new();
         let mut keys = keys.into_iter().peekable();
         while let Some(width) = keys.peek().map(Vec::len) {
-            let room = (MAX_VALUES / width.max(1)).max(1);
+            let room = (LOOKUP_VALUES / width.max(1)).max(1);
             let mut chunk: Vec<Vec<Val>> = keys.by_ref().take(power_of_two_at_most(room)).collect();
             let n = chunk.len().next_power_of_two();
             if let Some(last) = chunk.last().cloned() {
@@ -278,7 +287,7 @@ impl Conn {
         let mut affected = 0;
         let mut rows = rows.into_iter().peekable();
         while let Some(width) = rows.peek().map(Vec::len) {
-            let room = (MAX_VALUES / width.max(1)).max(1);
+            let room = (LOOKUP_VALUES / width.max(1)).max(1);
             let n = power_of_two_at_most(rows.len().min(room));
             let sql = format!("WITH v({columns}) AS (VALUES {}) {rest}", tuples(fixed.len() + 1, n, width));
             let vals = fixed.iter().cloned().chain(rows.by_ref().take(n).flatten()).collect();
@@ -288,8 +297,10 @@ impl Conn {
     }
 }
 
-/// Statements with thousands of numbered values are slow on SQLite.
+/// Values of one insert.
 const MAX_VALUES: usize = 512;
+/// Values of one look-up or change. SQLite searches the list of numbered values for every one of them.
+const LOOKUP_VALUES: usize = 128;
 
 fn power_of_two_at_most(n: usize) -> usize {
     if n == 0 { 0 } else { 1 << (usize::BITS - 1 - n.leading_zeros()) }

@@ -10,7 +10,7 @@ use crate::lanes::{self, JobRow, Lease};
 use crate::limits::{Pairs, People};
 use crate::load;
 use crate::rows::HeadRow;
-use ponte_domain::Millis;
+use ponte_domain::{Millis, SECOND};
 use ponte_domain::conversation::{News, restriction_scope};
 use ponte_domain::error::{CallError, StoreError};
 use ponte_domain::event::{EventKind, NewEvent};
@@ -205,6 +205,12 @@ async fn later_ones_reported(
     begun_at: Millis,
     m: &OutMessage,
 ) -> Result<bool, StoreError> {
+    // A report that is in the journal and not yet read may be about this one.
+    let unread: Option<(Option<i64>,)> =
+        c.first("SELECT MIN(received_at) FROM journal_pending WHERE workspace_id = $1", vals![claim.workspace.0]).await?;
+    if unread.and_then(|(oldest,)| oldest).is_some_and(|oldest| oldest < claim.now - SECOND) {
+        return Ok(false);
+    }
     // Templates can be held back by name and are then reported hours later (facts 5.6): only later ones of the same name tell
     // anything about them. The body of a template is its name.
     let row: Option<(i64,)> = c
@@ -216,7 +222,7 @@ async fn later_ones_reported(
             vals![
                 claim.workspace.0,
                 claim.number.as_str(),
-                begun_at,
+                begun_at.max(claim.working_since),
                 m.head.id.0,
                 m.template.as_deref().unwrap_or_default()
             ],

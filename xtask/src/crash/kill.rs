@@ -46,7 +46,7 @@ pub async fn run(arguments: &Arguments, nodes: &mut [Ponte], load: &Load) -> Res
         let probe = load.probe(killed).await;
         done.ms.push(probe);
         node.ready().await?;
-        if done.kills % 10 == 0 {
+        if done.kills.is_multiple_of(10) {
             let (sent, answered) = load.progress();
             eprintln!(
                 "crash: {} kills in {} s, {sent} sends asked, {answered} let in, last recovery {probe} ms",

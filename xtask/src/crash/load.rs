@@ -179,7 +179,7 @@ async fn program(shared: Arc<Shared>, per_second: u32, seed: u64) {
 async fn send(shared: &Shared, key: String, n: u64) -> Instant {
     shared.asked.fetch_add(1, Ordering::Relaxed);
     let to = format!("+{}", customer(usize::try_from(n * 11).unwrap_or(0) % PEOPLE));
-    let message = if n % 2 == 0 {
+    let message = if n.is_multiple_of(2) {
         json!({ "type": "text", "body": format!("Answer {n}") })
     } else {
         template("order_ready", &format!("number {n}"))

@@ -46,14 +46,20 @@ impl Tally {
     }
 }
 
-pub(super) async fn of(world: &World, number: &NumberId, tally: &Tally, task: &SendTask) -> SendEnd {
+pub(super) async fn of(
+    world: &World,
+    number: &NumberId,
+    tally: &Tally,
+    working_since: Millis,
+    task: &SendTask,
+) -> SendEnd {
     match &task.what {
         SendWhat::Missing => SendEnd::Drop,
         SendWhat::Receipt => receipt(world, number, tally, task).await,
         SendWhat::Message(m) => match m.head.phase {
             Phase::Accepted => SendEnd::AlreadyAccepted,
             Phase::Received | Phase::Refused | Phase::Dead => SendEnd::Drop,
-            _ if task.job.begun => settle_unknown(world, task, m),
+            _ if task.job.begun => settle_unknown(world, working_since, task, m),
             _ => message(world, number, tally, task, m).await,
         },
     }
@@ -156,11 +162,15 @@ async fn verdict(world: &World, number: &NumberId, task: &SendTask, error: CallE
 
 /// A send that was begun and never settled. A status would have settled it. So: wait; believe silence only when WhatsApp has
 /// meanwhile reported on later messages of the number; else let a person decide.
-fn settle_unknown(world: &World, task: &SendTask, m: &OutMessage) -> SendEnd {
+fn settle_unknown(world: &World, working_since: Millis, task: &SendTask, m: &OutMessage) -> SendEnd {
     let now = world.clock.now();
     let settings = &world.settings;
-    let waited = now - task.job.begun_at.unwrap_or(now);
-    if waited >= settings.unknown_settle_ms && m.later_ones_reported {
+    let begun_at = task.job.begun_at.unwrap_or(now);
+    // Reports that could not be delivered while this program was away come again in growing gaps, about as long as it was
+    // away: they are waited for at least that long.
+    let waited = now - begun_at.max(working_since);
+    let settle_ms = settings.unknown_settle_ms.max(working_since - begun_at);
+    if waited >= settle_ms && m.later_ones_reported {
         let title = "WhatsApp reported on later messages but never on this one: it was not taken.";
         return SendEnd::Retry(now, CallError::new(ErrorClass::Retryable { after_ms: None }, "not_taken", title));
     }

@@ -152,7 +152,7 @@ async fn refusals_say_what_is_wrong() {
             "to.user_id",
         ),
         (
-            json!({"to": {"person": "per_0198c0de-0000-7000-8000-000000000000"}, "message": {"type": "text", "body": "x"}}),
+            json!({"to": {"person": "per_0198c0de000070008000000000000000"}, "message": {"type": "text", "body": "x"}}),
             404,
             "recipient_unknown",
             "",
@@ -211,7 +211,7 @@ async fn refusals_say_what_is_wrong() {
     assert_eq!(rig.api("GET", "/api/v1/me", None).await.1["name"], "test");
     let (status, body) = rig.api("GET", "/api/v1/nothing", None).await;
     assert_eq!((status, &body["code"]), (404, &json!("not_found")));
-    for id in ["msg_0198c0de-0000-7000-8000-000000000000", "nonsense"] {
+    for id in ["msg_0198c0de000070008000000000000000", "nonsense"] {
         let (status, _) = rig.api("GET", &format!("/api/v1/messages/{id}"), None).await;
         assert!([400, 404].contains(&status), "{id}: {status}");
     }

@@ -6,7 +6,7 @@ use ponte_testkit::{Engine, Program};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 const PEOPLE: usize = 25;
@@ -14,13 +14,15 @@ const PEOPLE: usize = 25;
 /// Programs and customers at work: sends with keys that are asked again until they are answered, and inbound texts.
 struct Load {
     stop: Arc<AtomicBool>,
+    taken: Arc<AtomicUsize>,
     sender: tokio::task::JoinHandle<HashMap<String, String>>,
 }
 
 impl Load {
     fn start(rig: &Rig) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let (to, until) = (rig.program.address(), Arc::clone(&stop));
+        let taken = Arc::new(AtomicUsize::new(0));
+        let (to, until, count) = (rig.program.address(), Arc::clone(&stop), Arc::clone(&taken));
         let sender = tokio::spawn(async move {
             let authorization = format!("Bearer {}", crate::rig::API_KEY);
             let mut queued = HashMap::new();
@@ -50,6 +52,7 @@ impl Load {
                     {
                         let body: Value = serde_json::from_slice(&answer.body).unwrap();
                         queued.insert(key, body["id"].as_str().unwrap().to_owned());
+                        count.fetch_add(1, Ordering::Relaxed);
                         break;
                     }
                     assert!(begun.elapsed() < LONG, "no answer for {key}");
@@ -59,11 +62,12 @@ impl Load {
             }
             queued
         });
-        Self { stop, sender }
+        Self { stop, taken, sender }
     }
 
-    /// Ends the load; the ids of all messages that were let in.
+    /// Ends the load once it was a load; the ids of all messages that were let in.
     async fn end(self) -> Vec<String> {
+        eventually(LONG, "enough was sent", || async { (self.taken.load(Ordering::Relaxed) >= 120).then_some(()) }).await;
         self.stop.store(true, Ordering::Relaxed);
         self.sender.await.unwrap().into_values().collect()
     }
@@ -105,7 +109,7 @@ async fn asked_to_stop(engine: Engine) {
     rig.open_windows(PEOPLE).await;
     let load = Load::start(&rig);
     for round in 0..2 {
-        customers_write(&rig, round * 100, 60).await;
+        customers_write(&rig, round * 200, 150).await;
         let begun = Instant::now();
         let ended = rig.program.terminate(Duration::from_secs(25)).await.unwrap();
         assert_eq!(ended.code(), Some(0), "{}", rig.tail());
@@ -119,7 +123,6 @@ async fn asked_to_stop(engine: Engine) {
     }
     customers_write(&rig, 500, 20).await;
     let sent = load.end().await;
-    assert!(sent.len() > 30, "{} sent", sent.len());
     nothing_lost_or_doubled(&rig, &sent).await;
     assert!(rig.program.log().contains("stopped"));
 }
@@ -150,7 +153,6 @@ async fn killed(engine: Engine) {
     // Life goes on: reports on later messages settle what was cut off.
     customers_write(&rig, 600, 100).await;
     let sent = load.end().await;
-    assert!(sent.len() > 30, "{} sent", sent.len());
     nothing_lost_or_doubled(&rig, &sent).await;
 }
 

@@ -42,7 +42,7 @@ async fn a_busy_log_holds_nobodys_words_names_or_numbers() {
         };
         rig.graph.customer_sends(CustomerMessage::new(who, kind)).await.unwrap();
     }
-    eventually(LONG, "all are stored", || async { (rig.messages().await.len() == 30).then_some(()) }).await;
+    eventually(LONG, "all are stored", || async { (rig.messages().await.len() == 25 && rig.events("webhook.unrecognised").await.len() == 5).then_some(()) }).await;
     let texts: Vec<(String, String)> =
         (0..30).filter(|i| i % 6 != 2).map(|i| (phone(i), format!("wombat{i}"))).collect();
     let ids = rig.texts(&texts).await;
@@ -131,7 +131,6 @@ async fn metrics_are_prometheus_and_count_what_happened() {
     assert_eq!(at("ponte_sends_accepted_total"), 1.0);
     assert_eq!(at("ponte_webhooks_refused_total"), 1.0);
     assert_eq!(at("ponte_to_whatsapp_seconds_count"), 1.0);
-    assert_eq!(at("ponte_people"), 3.0);
     assert_eq!(at("ponte_nodes"), 1.0);
     assert!(at("ponte_webhooks_acknowledged_total") >= 4.0 && at("ponte_crm_messages_written_total") >= 4.0);
     assert!(samples.keys().any(|k| k.starts_with("ponte_egress_requests_total{")), "{page}");

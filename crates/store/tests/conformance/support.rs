@@ -123,7 +123,15 @@ impl World {
     }
 
     pub async fn claim_within(&self, now: Millis, max: usize, limits: SendLimits) -> ClaimedSends {
-        let claim = SendClaim { workspace: self.workspace, number: number(), now, lease_ms: LEASE, max, limits };
+        let claim = SendClaim {
+            workspace: self.workspace,
+            number: number(),
+            now,
+            lease_ms: LEASE,
+            max,
+            limits,
+            working_since: 0,
+        };
         self.store.claim_sends(claim).await.expect("claimed")
     }
 

@@ -155,6 +155,8 @@ pub struct SendClaim {
     pub max: usize,
     /// The number's limits.
     pub limits: SendLimits,
+    /// Since when this node works. While it was away reports could not come: what came before says nothing about silence.
+    pub working_since: Millis,
 }
 
 /// A message whose turn it is.
@@ -200,8 +202,9 @@ pub struct OutMessage {
     pub number_blocked_until: Option<Millis>,
     /// When the first attempt began.
     pub first_attempt_at: Option<Millis>,
-    /// Since `job.begun_at`, WhatsApp reported on later messages of this number (for a template: of the same template):
-    /// reports are flowing, so silence about this one says that it was never taken.
+    /// WhatsApp reported on messages of this number (for a template: of the same template) that were sent after
+    /// `job.begun_at` and after the node began to work, and no report waits to be read: reports are flowing, so silence about
+    /// this one says that it was never taken.
     pub later_ones_reported: bool,
 }
 
