@@ -24,6 +24,8 @@ use std::time::{Duration, Instant};
 /// this long. Much shorter than in production, so that all three happen within a run; the simulator's first status comes
 /// within half a second.
 const UNKNOWN_MS: [i64; 3] = [300, 6_000, 60_000];
+/// How long the load goes on after the last kill.
+const AFTERWARDS: Duration = Duration::from_secs(12);
 /// How long the queues may take to run empty after the last kill.
 const DRAIN: Duration = Duration::from_secs(420);
 
@@ -110,6 +112,8 @@ async fn crash(arguments: &Arguments, place: &mut Place) -> Result<(Value, bool)
     let load = Load::start(Arc::new(addresses), simulators.whatsapp, arguments).await?;
     let mut recoveries = kill::run(arguments, &mut ponte, &load).await?;
     eprintln!("crash: {} kills done, running empty", recoveries.kills);
+    // A send without an answer is sent again once later ones were reported on: there must be later ones after the last kill.
+    tokio::time::sleep(AFTERWARDS).await;
     let load = load.stop().await;
     for node in &mut ponte {
         node.ready().await?;

@@ -48,7 +48,8 @@ pub async fn run(world: World, number: Number, cpu: CpuMeter, stop: Cancellation
         pace.adjust(began, &tally);
         let room = world.settings.max_in_flight.saturating_sub(calls.len());
         let allowance = pace.allowance(began).min(room);
-        let claimed = if allowance == 0 { None } else { Some(claim(&world, &number, working_since, began, allowance).await) };
+        let claimed =
+            if allowance == 0 { None } else { Some(claim(&world, &number, working_since, began, allowance).await) };
         let sleep = match claimed {
             None => BEAT_MS,
             Some(None) => SECOND,

@@ -106,7 +106,9 @@ impl Receiver {
 /// A full syntax check without building anything.
 fn is_json_object(body: &[u8]) -> bool {
     let starts = body.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{');
-    starts && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok()
+    // Texts that are skipped are not looked into: that they are UTF-8 is asked first.
+    let text = std::str::from_utf8(body);
+    starts && text.is_ok_and(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok())
 }
 
 #[cfg(test)]

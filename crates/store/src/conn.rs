@@ -246,7 +246,8 @@ impl Conn {
             let room = (MAX_VALUES / width.max(1)).max(1);
             let n = power_of_two_at_most(rows.len().min(room));
             let chunk: Vec<Val> = rows.by_ref().take(n).flatten().collect();
-            returned.extend(self.all::<T>(format!("{head} VALUES {} {tail}", self.plain_tuples(n, width)), chunk).await?);
+            returned
+                .extend(self.all::<T>(format!("{head} VALUES {} {tail}", self.plain_tuples(n, width)), chunk).await?);
         }
         Ok(returned)
     }

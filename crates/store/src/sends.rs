@@ -10,7 +10,6 @@ use crate::lanes::{self, JobRow, Lease};
 use crate::limits::{Pairs, People};
 use crate::load;
 use crate::rows::HeadRow;
-use ponte_domain::{Millis, SECOND};
 use ponte_domain::conversation::{News, restriction_scope};
 use ponte_domain::error::{CallError, StoreError};
 use ponte_domain::event::{EventKind, NewEvent};
@@ -20,6 +19,7 @@ use ponte_domain::job::{JobEnd, JobKind, Lane};
 use ponte_domain::message::{MessageHead, NewIdentity, Phase};
 use ponte_domain::ports::channel::Address;
 use ponte_domain::ports::store::{ClaimedSends, OutMessage, SendClaim, SendEnd, SendSettlement, SendTask, SendWhat};
+use ponte_domain::{Millis, SECOND};
 use serde_json::json;
 use sqlx::FromRow;
 use std::collections::{BTreeSet, HashMap};
@@ -206,8 +206,9 @@ async fn later_ones_reported(
     m: &OutMessage,
 ) -> Result<bool, StoreError> {
     // A report that is in the journal and not yet read may be about this one.
-    let unread: Option<(Option<i64>,)> =
-        c.first("SELECT MIN(received_at) FROM journal_pending WHERE workspace_id = $1", vals![claim.workspace.0]).await?;
+    let unread: Option<(Option<i64>,)> = c
+        .first("SELECT MIN(received_at) FROM journal_pending WHERE workspace_id = $1", vals![claim.workspace.0])
+        .await?;
     if unread.and_then(|(oldest,)| oldest).is_some_and(|oldest| oldest < claim.now - SECOND) {
         return Ok(false);
     }

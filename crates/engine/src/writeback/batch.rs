@@ -244,7 +244,8 @@ async fn failed_end(world: &World, connection: &Connection, item: &Item, error: 
         ErrorClass::Retryable { after_ms: Some(ms) } if breaker_open => Verdict::RetryAt(now.saturating_add(*ms)),
         _ => world.settings.crm_retry.decide(&class, failures, item.job.created_at, now, world.chance.draw()),
     };
-    let whole = matches!(class, ErrorClass::Throttled { .. } | ErrorClass::Auth | ErrorClass::Configuration) || breaker_open;
+    let whole =
+        matches!(class, ErrorClass::Throttled { .. } | ErrorClass::Auth | ErrorClass::Configuration) || breaker_open;
     let job_end = match verdict {
         Verdict::RetryAt(at) if whole => {
             world.pulse.throttled.add(1);

@@ -104,9 +104,8 @@ async fn the_documented_defaults_are_the_defaults() {
     }
     assert!(folder.path().join("ponte-data/ponte.db").exists());
     // Every documented setting has a reason beside it.
-    let mut lines = defaults.out.lines().peekable();
     let mut commented = false;
-    while let Some(line) = lines.next() {
+    for line in defaults.out.lines() {
         let is_setting = line.contains(" = ") && !line.starts_with('#');
         assert!(!is_setting || commented, "no word about {line}");
         // A comment may stand for the settings right below it.

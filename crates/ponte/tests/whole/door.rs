@@ -75,9 +75,18 @@ async fn refusals(engine: Engine) {
     let last = changed.len() - 3;
     changed[last] ^= 1;
     assert_eq!(p.post(HOOK, &[json_type, ("x-hub-signature-256", &good)], &changed).await.unwrap().status, 401);
-    for malformed in
-        [&b"{"[..], b"", b"{\"a\":1}{", b"{\"a\":tru}", b"\xff\xfe{}", b"[]", b"null", b"\"text\"", b"[{\"object\":1}]"]
-    {
+    for malformed in [
+        &b"{"[..],
+        b"",
+        b"{\"a\":1}{",
+        b"{\"a\":tru}",
+        b"\xff\xfe{}",
+        b"{\"a\":\"\xff\"}",
+        b"[]",
+        b"null",
+        b"\"text\"",
+        b"[{\"object\":1}]",
+    ] {
         assert_eq!(deliver(p, malformed).await.status, 400, "{malformed:?}");
     }
     let signed = ("x-hub-signature-256", good.as_str());

@@ -223,7 +223,8 @@ async fn what_nobody_understands_is_kept_and_shown() {
 
     rig.stored("wamid.unknown-number").await;
     rig.stored("wamid.after-odd").await;
-    let wanted = ["field_of_tomorrow", "secret_of_the_future", "999999999999999", "teleported", "wamid.nobody", "hologram"];
+    let wanted =
+        ["field_of_tomorrow", "secret_of_the_future", "999999999999999", "teleported", "wamid.nobody", "hologram"];
     let all = eventually(LONG, "all of it is shown", || async {
         let shown = rig.cli(&["events", "--kind", "webhook.unrecognised", "--json"]).await;
         wanted.iter().all(|w| shown.out.contains(w)).then(|| shown.lines())

@@ -72,7 +72,7 @@ async fn two_nodes_share_the_work_and_take_over_from_each_other() {
     });
     let begun = Instant::now();
     assert!(before < ids.len(), "it died before it was done");
-    std::mem::swap(&mut rig.program, &mut { second });
+    rig.program = second;
     rig.all_sent(&ids, LONG).await;
     assert!(begun.elapsed() < Duration::from_secs(20), "taking over took {:?}", begun.elapsed());
     for i in 0..10 {

@@ -1,7 +1,10 @@
 //! Ends: asked to stop, killed where it stands, started twice.
 
-use crate::rig::{LONG, Rig, Setup, ask, eventually, options, phone, ponte, port, url};
-use ponte_simulator::whatsapp::CustomerMessage;
+use crate::rig::{
+    LONG, NUMBER, Rig, Setup, VERIFY_TOKEN, ask, deliver, envelope, eventually, options, phone, ponte, port, seconds,
+    url, value_of,
+};
+use ponte_simulator::whatsapp::{CustomerMessage, Faults, WebhookTarget};
 use ponte_testkit::{Engine, Program};
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -67,7 +70,8 @@ impl Load {
 
     /// Ends the load once it was a load; the ids of all messages that were let in.
     async fn end(self) -> Vec<String> {
-        eventually(LONG, "enough was sent", || async { (self.taken.load(Ordering::Relaxed) >= 120).then_some(()) }).await;
+        eventually(LONG, "enough was sent", || async { (self.taken.load(Ordering::Relaxed) >= 120).then_some(()) })
+            .await;
         self.stop.store(true, Ordering::Relaxed);
         self.sender.await.unwrap().into_values().collect()
     }
@@ -164,6 +168,46 @@ async fn killed_under_load_nothing_is_lost_or_doubled_sqlite() {
 #[tokio::test]
 async fn killed_under_load_nothing_is_lost_or_doubled_postgres() {
     killed(Engine::Postgres).await;
+}
+
+/// Reports that came before the program died say nothing about a report that could not come while it was dead.
+#[tokio::test]
+async fn after_a_while_away_an_open_outcome_waits_for_its_late_report() {
+    let setup =
+        Setup::sqlite().no_crm().set("whatsapp", "send_timeout_ms", "300").set("dispatch", "unknown_settle_ms", "3000");
+    let mut rig = setup.start().await;
+    rig.open_windows(4).await;
+    // From now on only this test reports.
+    let nowhere = format!("http://127.0.0.1:{}/", port());
+    rig.graph.set_webhook(WebhookTarget { url: nowhere, verify_token: VERIFY_TOKEN.into() });
+    rig.graph.set_faults(Faults { timeout_after_accept: 1.0, ..Faults::default() });
+    let open = rig.text(&phone(0), "taken, but the answer is lost").await;
+    eventually(LONG, "its outcome is unknown", || async { rig.events("message.unknown").await.pop() }).await;
+    rig.graph.set_faults(Faults::default());
+    for n in 1..4 {
+        let id = rig.text(&phone(n), "later").await;
+        let wamid = rig.reaches(&id, &["accepted"]).await["wamid"].clone();
+        assert_eq!(deliver(&rig.program, &sent_status(&wamid, &id)).await.status, 200);
+        rig.reaches(&id, &["sent"]).await;
+    }
+    rig.program.kill().unwrap();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    rig.program.restart().await.unwrap();
+    // What is waited for here is that nothing happens.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let taken = rig.graph.sent_messages();
+    assert_eq!(taken.len(), 4, "nothing is sent again on the word of old reports");
+    let wamid = taken.iter().find(|m| m.opaque.as_deref() == Some(&open)).unwrap().wamid.clone();
+    assert_eq!(deliver(&rig.program, &sent_status(&json!(wamid), &open)).await.status, 200);
+    assert_eq!(rig.reaches(&open, &["sent"]).await["wamid"], wamid);
+    assert_eq!(rig.graph.sent_messages().len(), 4);
+    rig.nothing_doubled();
+}
+
+fn sent_status(wamid: &Value, opaque: &str) -> Vec<u8> {
+    let status = json!({"id": wamid, "status": "sent", "timestamp": seconds().to_string(), "recipient_id": phone(0),
+        "biz_opaque_callback_data": opaque});
+    envelope(value_of(NUMBER, json!({"statuses": [status]})))
 }
 
 #[tokio::test]

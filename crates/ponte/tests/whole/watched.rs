@@ -42,7 +42,10 @@ async fn a_busy_log_holds_nobodys_words_names_or_numbers() {
         };
         rig.graph.customer_sends(CustomerMessage::new(who, kind)).await.unwrap();
     }
-    eventually(LONG, "all are stored", || async { (rig.messages().await.len() == 25 && rig.events("webhook.unrecognised").await.len() == 5).then_some(()) }).await;
+    eventually(LONG, "all are stored", || async {
+        (rig.messages().await.len() == 25 && rig.events("webhook.unrecognised").await.len() == 5).then_some(())
+    })
+    .await;
     let texts: Vec<(String, String)> =
         (0..30).filter(|i| i % 6 != 2).map(|i| (phone(i), format!("wombat{i}"))).collect();
     let ids = rig.texts(&texts).await;
