@@ -2,7 +2,7 @@
 
 use crate::Millis;
 use crate::error::CallError;
-use crate::ids::DeadLetterId;
+use crate::ids::{DeadLetterId, MessageId};
 use serde::{Deserialize, Serialize};
 
 /// What a job does. One mechanism for all of them.
@@ -163,6 +163,8 @@ pub struct DeadLetter {
     pub scope: String,
     /// What the worker needed, JSON.
     pub payload: String,
+    /// The message it was about, where it was about one.
+    pub message: Option<MessageId>,
     /// Failures until it was given up.
     pub failures: u32,
     /// Why it was given up.

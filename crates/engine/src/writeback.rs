@@ -25,8 +25,10 @@ use tokio_util::task::TaskTracker;
 const READER_LEASE_MS: Millis = 4 * SECOND;
 const EVENTS_AT_ONCE: i64 = 500;
 const LOOK_MS: Millis = SECOND / 2;
-/// Lanes gather for this long, so that rows share a call.
-const GATHER_MS: Millis = 40;
+/// Lanes gather between these times, so that rows share a call; how long depends on the calls the CRM allows.
+const GATHER_MS: std::ops::RangeInclusive<Millis> = 20..=500;
+/// Calls that one batch may need: contacts, new messages, changed messages.
+const CALLS_A_BATCH: Millis = 3;
 
 /// A CRM under its configured name.
 #[derive(Clone)]
@@ -123,6 +125,7 @@ pub async fn run_worker(world: World, connection: Connection, stop: Cancellation
     prepare(&world, &connection, &stop).await;
     let places = Arc::new(Semaphore::new(world.settings.crm_parallel.max(1)));
     let calls = TaskTracker::new();
+    let gather = gather_ms(connection.crm.capabilities().calls_per_second);
     let mut seen = 0;
     while !stop.is_cancelled() {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
@@ -140,10 +143,16 @@ pub async fn run_worker(world: World, connection: Connection, stop: Cancellation
                 drop(place);
             });
         }
-        world.clock.sleep_ms(GATHER_MS).await;
+        world.clock.sleep_ms(gather).await;
     }
     calls.close();
     let _ = tokio::time::timeout(std::time::Duration::from_secs(20), calls.wait()).await;
+}
+
+/// Batches as often as the CRM's calls allow, not more often: calls that wait for their turn carry fewer rows.
+fn gather_ms(calls_per_second: u32) -> Millis {
+    let ms = CALLS_A_BATCH * SECOND / i64::from(calls_per_second.max(1));
+    ms.clamp(*GATHER_MS.start(), *GATHER_MS.end())
 }
 
 /// Makes sure that the CRM has the fields we write; asks again until it does.

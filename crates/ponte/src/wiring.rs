@@ -204,6 +204,8 @@ pub async fn start(assembly: Assembly, metrics: Arc<dyn Fn() -> String + Send + 
     let address = server.address()?;
     let stop = CancellationToken::new();
     let listener = tokio::spawn(server.run(stop.clone()));
+    // Known before anything is claimed: were it killed at once, others would free what it held.
+    world.store.heartbeat(now()).await?;
     let engine = Engine::start(world.clone(), Some(receiver), crms, cpu_meter());
     Ok(Running { address, world, store, engine, listener, stop, draining })
 }

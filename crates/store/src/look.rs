@@ -163,6 +163,7 @@ struct LetterRow {
     lane_key: String,
     scope: String,
     payload: String,
+    message_id: Option<Uuid>,
     failures: i64,
     error: String,
     created_at: Millis,
@@ -176,7 +177,7 @@ pub(crate) async fn dead_letters(
 ) -> Result<Vec<DeadLetter>, StoreError> {
     let rows: Vec<LetterRow> = c
         .all(
-            "SELECT id, kind, lane_key, scope, payload, failures, error, created_at, died_at FROM dead_letter \
+            "SELECT id, kind, lane_key, scope, payload, message_id, failures, error, created_at, died_at FROM dead_letter \
              WHERE workspace_id = $1 ORDER BY died_at DESC, id DESC LIMIT $2",
             vals![workspace.0, limit],
         )
@@ -191,6 +192,7 @@ pub(crate) async fn dead_letters(
                 lane: r.lane_key,
                 scope: r.scope,
                 payload: r.payload,
+                message: r.message_id.map(MessageId),
                 failures: u32::try_from(r.failures).unwrap_or(u32::MAX),
                 error,
                 created_at: r.created_at,

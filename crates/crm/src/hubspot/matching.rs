@@ -7,7 +7,7 @@ use super::client::Client;
 use super::schema::CONTACT_KEY;
 use crate::phone::{Candidate, Fit, fit, phone_candidates};
 use ponte_domain::SECOND;
-use ponte_domain::error::{CallError, ErrorClass};
+use ponte_domain::error::{CallError, ErrorClass, ThrottleScope};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
@@ -70,7 +70,7 @@ pub(super) fn only_these_rows(mut error: CallError) -> CallError {
     if let ErrorClass::Throttled { after_ms, .. } = error.class
         && matches!(error.code.as_str(), "SECONDLY" | "budget")
     {
-        error.class = ErrorClass::Retryable { after_ms: after_ms.or(Some(SECOND)) };
+        error.class = ErrorClass::Throttled { scope: ThrottleScope::Recipient, after_ms: after_ms.or(Some(SECOND)) };
         error.code = "search_budget".to_owned();
     }
     error

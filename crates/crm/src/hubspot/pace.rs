@@ -80,27 +80,29 @@ impl Window {
 /// A window to share between tasks.
 pub(super) struct Pacer {
     window: Mutex<Window>,
+    /// Who waits is served in the order of coming.
+    queue: tokio::sync::Mutex<()>,
     clock: ponte_net::Clock,
     max_wait_ms: Millis,
 }
 
 impl Pacer {
     pub(super) fn new(window: Window, max_wait_ms: Millis, clock: ponte_net::Clock) -> Self {
-        Self { window: Mutex::new(window), clock, max_wait_ms }
+        Self { window: Mutex::new(window), queue: tokio::sync::Mutex::new(()), clock, max_wait_ms }
     }
 
     /// Waits for a place; gives up with the milliseconds still to wait when that is longer than allowed.
     pub(super) async fn turn(&self) -> Result<(), Millis> {
-        let mut waited = 0;
+        let came_at = (self.clock)();
+        let _turn = self.queue.lock().await;
         loop {
             let wait = match self.with(Window::take) {
                 Ok(()) => return Ok(()),
                 Err(wait) => wait,
             };
-            if waited + wait > self.max_wait_ms {
+            if (self.clock)() - came_at + wait > self.max_wait_ms {
                 return Err(wait);
             }
-            waited += wait;
             tokio::time::sleep(Duration::from_millis(wait.unsigned_abs())).await;
         }
     }

@@ -3,7 +3,7 @@
 use super::{Connection, Subject};
 use crate::World;
 use ponte_domain::crm::{ContactWrite, MessageWrite, RowResult};
-use ponte_domain::error::{CallError, ErrorClass};
+use ponte_domain::error::{CallError, ErrorClass, ThrottleScope};
 use ponte_domain::ids::{ConnectionId, MessageId, PersonId};
 use ponte_domain::job::{ClaimedLane, Job, JobEnd, JobKind, Lane};
 use ponte_domain::ports::store::{CrmEnd, CrmView};
@@ -244,8 +244,11 @@ async fn failed_end(world: &World, connection: &Connection, item: &Item, error: 
         ErrorClass::Retryable { after_ms: Some(ms) } if breaker_open => Verdict::RetryAt(now.saturating_add(*ms)),
         _ => world.settings.crm_retry.decide(&class, failures, item.job.created_at, now, world.chance.draw()),
     };
-    let whole =
-        matches!(class, ErrorClass::Throttled { .. } | ErrorClass::Auth | ErrorClass::Configuration) || breaker_open;
+    // A limit that concerns only this row (HubSpot's searches) lets the others go on and isn't held against it.
+    let row_waits = matches!(class, ErrorClass::Throttled { scope: ThrottleScope::Recipient, .. });
+    let whole = !row_waits
+        && (matches!(class, ErrorClass::Throttled { .. } | ErrorClass::Auth | ErrorClass::Configuration)
+            || breaker_open);
     let job_end = match verdict {
         Verdict::RetryAt(at) if whole => {
             world.pulse.throttled.add(1);
@@ -253,6 +256,7 @@ async fn failed_end(world: &World, connection: &Connection, item: &Item, error: 
             // The connection failed, not this row: nothing is counted against it.
             JobEnd::PutBack(at.min(now + MINUTE))
         }
+        Verdict::RetryAt(at) if row_waits => JobEnd::PutBack(at),
         Verdict::RetryAt(at) => JobEnd::Retry(at, error.clone()),
         Verdict::Settle | Verdict::DeadLetter => {
             world.pulse.dead_letters.add(1);

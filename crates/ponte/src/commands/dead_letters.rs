@@ -65,7 +65,7 @@ pub async fn run(settings: Settings, options: Options) -> anyhow::Result<ExitCod
                         letter.failures,
                         letter.error.title,
                         when(letter.due_at),
-                        letter.payload
+                        letter.message.map_or(letter.payload, |m| m.to_string())
                     );
                 }
             }
