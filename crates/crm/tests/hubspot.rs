@@ -435,7 +435,8 @@ async fn a_search_limit_concerns_only_those_who_must_be_searched_for() {
     let results =
         crm(&mock).upsert_contacts(&[linked(1, "1"), person(2, Some("16505551234")), person(3, None)]).await.unwrap();
     assert_eq!((&results[0], &results[2]), (&written("1", false), &written("900", true)));
-    assert_eq!(class_of(&results[1]), &ErrorClass::Retryable { after_ms: Some(1_000) });
+    let waits = ErrorClass::Throttled { scope: ThrottleScope::Recipient, after_ms: Some(1_000) };
+    assert_eq!(class_of(&results[1]), &waits);
 }
 
 #[tokio::test]
