@@ -113,11 +113,13 @@ async fn settle(simulators: &Simulators, ponte: &mut Client) -> Result<()> {
     let (begun, mut calm) = (Instant::now(), 0);
     let mut graph = Client::new(simulators.whatsapp);
     let mut before = None;
-    while calm < 4 {
+    // The last status of a message comes after a few seconds: eight of calm, in halves.
+    while calm < 16 {
         tokio::time::sleep(Duration::from_millis(500)).await;
         let stats = graph.get("/_sim/stats").await?;
         let number = |name: &str| stats.get(name).and_then(Value::as_u64).unwrap_or(0);
-        let told = number("webhook_backlog") + number("webhook_open_batches") == 0;
+        let told = number("webhook_backlog") + number("webhook_open_batches") == 0
+            && number("statuses_generated") == number("statuses_acknowledged");
         let generated = (number("statuses_generated"), number("inbound_generated"));
         let empty = waiting(ponte).await? == (0, 0);
         calm = if told && empty && before == Some(generated) { calm + 1 } else { 0 };

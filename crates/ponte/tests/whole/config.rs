@@ -14,7 +14,7 @@ async fn every_error_is_told_at_once_with_its_mend() {
 [server]
 listen = "nowhere"
 [database]
-url = "mysql://root@localhost/x"
+url = "mysql://someone@localhost/x"
 [lag]
 level = "info"
 [whatsapp]
