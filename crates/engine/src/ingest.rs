@@ -26,6 +26,8 @@ const PRESSURE: usize = 24;
 /// Longest wait under pressure: this many steps of this length, before every portion.
 const STEPS_BACK: usize = 40;
 const STEP_MS: Millis = 10;
+/// Under pressure that doesn't end, a portion is this many times smaller: it holds the writer, and with it every answer.
+const SMALLER: usize = 8;
 
 /// Reads the journal until stopped.
 pub async fn run(world: World, receiver: Option<Arc<Receiver>>, stop: CancellationToken) {
@@ -115,8 +117,9 @@ async fn ingest_chunks(
 ) -> Result<IngestCounts, StoreError> {
     let mut counts = IngestCounts::default();
     loop {
-        step_back(world, receiver).await;
-        let rest = updates.split_off(updates.len().min(world.settings.ingest_chunk.max(1)));
+        let pressed = step_back(world, receiver).await;
+        let portion = world.settings.ingest_chunk / if pressed { SMALLER } else { 1 };
+        let rest = updates.split_off(updates.len().min(portion.max(1)));
         let marks = if rest.is_empty() { segments } else { &[] };
         // Also without any update: nothing to fold, but the bodies were read.
         add(&mut counts, one_chunk(world, lease, marks, Arc::new(updates)).await?);
@@ -134,14 +137,16 @@ const fn add(sum: &mut IngestCounts, one: IngestCounts) {
     sum.unrecognised += one.unrecognised;
 }
 
-async fn step_back(world: &World, receiver: Option<&Receiver>) {
-    // Bounded: under a flood that never ends, reading goes on at a low rate.
+/// Waits while many bodies wait for the disk. True when they still do: under a flood that never ends, reading goes on at a
+/// low rate.
+async fn step_back(world: &World, receiver: Option<&Receiver>) -> bool {
     for _ in 0..STEPS_BACK {
-        if receiver.is_none_or(|r| r.waiting() < PRESSURE) {
-            return;
+        if receiver.is_none_or(|r| r.pressure() < PRESSURE) {
+            return false;
         }
         world.clock.sleep_ms(STEP_MS).await;
     }
+    true
 }
 
 async fn one_chunk(

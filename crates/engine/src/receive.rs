@@ -46,13 +46,14 @@ pub struct Receiver {
     world: World,
     verifier: Arc<dyn Verifier>,
     waiting: AtomicUsize,
+    peak: AtomicUsize,
 }
 
 impl Receiver {
     /// A receiver for the bodies that `verifier` accepts.
     #[must_use]
     pub fn new(world: World, verifier: Arc<dyn Verifier>) -> Self {
-        Self { world, verifier, waiting: AtomicUsize::new(0) }
+        Self { world, verifier, waiting: AtomicUsize::new(0), peak: AtomicUsize::new(0) }
     }
 
     /// Answers Meta's verification request.
@@ -61,10 +62,11 @@ impl Receiver {
         self.verifier.verify_subscription(mode, token)
     }
 
-    /// Bodies that wait for the disk now: ingest steps back while there are many.
+    /// The most bodies that waited for the disk at once since this was last asked: ingest steps back while there are many.
+    /// Not how many wait now, for right after a commit that is none, also in a flood.
     #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
+    pub fn pressure(&self) -> usize {
+        self.peak.swap(self.waiting.load(Ordering::Relaxed), Ordering::Relaxed)
     }
 
     /// Checks a body and makes it durable. Success is told only after the commit.
@@ -88,7 +90,8 @@ impl Receiver {
             return Err(Refusal::Malformed);
         }
         let entry = JournalEntry { received_at: self.world.clock.now(), body };
-        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let waiting = self.waiting.fetch_add(1, Ordering::Relaxed) + 1;
+        self.peak.fetch_max(waiting, Ordering::Relaxed);
         let appended = self.world.store.journal_append(workspace, entry).await;
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         appended.map_err(|error: StoreError| {

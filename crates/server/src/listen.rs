@@ -46,7 +46,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 pub struct Server {
     listener: TcpListener,
     app: App,
-    config: Arc<ServerConfig>,
+    config: ServerConfig,
 }
 
 impl Server {
@@ -55,7 +55,7 @@ impl Server {
     /// # Errors
     /// When the address can't be bound.
     pub async fn bind(listen: SocketAddr, app: App, config: ServerConfig) -> std::io::Result<Self> {
-        Ok(Self { listener: TcpListener::bind(listen).await?, app, config: Arc::new(config) })
+        Ok(Self { listener: TcpListener::bind(listen).await?, app, config })
     }
 
     /// The address it listens on.
@@ -75,8 +75,9 @@ impl Server {
             .method_not_allowed_fallback(api::method_not_allowed)
             .layer(DefaultBodyLimit::max(self.config.api_body_limit))
             .with_state(self.app.clone());
+        let doors = Arc::new(Doors { app: self.app, config: self.config, router });
         let graceful = GracefulShutdown::new();
-        let places = Arc::new(Semaphore::new(self.config.max_connections));
+        let places = Arc::new(Semaphore::new(doors.config.max_connections));
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
             let accepted = tokio::select! {
@@ -89,8 +90,8 @@ impl Server {
                 continue;
             };
             let _ = stream.set_nodelay(true);
-            let (app, config, router) = (self.app.clone(), Arc::clone(&self.config), router.clone());
-            let service = service_fn(move |request| route(app.clone(), Arc::clone(&config), router.clone(), request));
+            let doors = Arc::clone(&doors);
+            let service = service_fn(move |request| route(Arc::clone(&doors), request));
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_TIMEOUT)
@@ -105,17 +106,19 @@ impl Server {
     }
 }
 
-/// The webhook goes the short way: no router, no layers.
-async fn route(
+/// What every request needs, shared: a webhook pays for one counter, not for one of each part.
+struct Doors {
     app: App,
-    config: Arc<ServerConfig>,
+    config: ServerConfig,
     router: Router,
-    request: Request<Incoming>,
-) -> Result<Response<Body>, Infallible> {
+}
+
+/// The webhook goes the short way: no router, no layers.
+async fn route(doors: Arc<Doors>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     if request.uri().path() == webhook::PATH {
-        return Ok(webhook::handle(&app, config.webhook_body_limit, request).await);
+        return Ok(webhook::handle(&doors.app, doors.config.webhook_body_limit, request).await);
     }
-    match router.oneshot(request.map(Body::new)).await {
+    match doors.router.clone().oneshot(request.map(Body::new)).await {
         Ok(response) => Ok(response),
         Err(never) => match never {},
     }

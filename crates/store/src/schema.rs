@@ -1,5 +1,6 @@
 //! The schema, one text for both engines, and its migrations. What must differ stands between marks:
-//! `{bytes}`, `{uuid}`, `{seq}` (a growing number) and `{tx}` (the transaction's number, 0 on SQLite).
+//! `{bytes}`, `{uuid}`, `{seq}` (a growing number), `{tx}` (the transaction's number, 0 on SQLite) and `{packed TABLE.COLUMN}`
+//! (PostgreSQL shall not try to compress it once more).
 //! Rules: the workspace first in every key; integers are BIGINT; times are integer milliseconds; JSON is text.
 //! Steps are only ever added. A step runs in one transaction with its row in `schema_version`.
 
@@ -7,10 +8,13 @@ use crate::conn::{Conn, vals};
 use ponte_domain::Millis;
 use ponte_domain::error::StoreError;
 
-const STEPS: &[(i64, &str, &str)] = &[(1, "the spine", include_str!("../migrations/0001_spine.sql"))];
+const STEPS: &[(i64, &str, &str)] = &[
+    (1, "the spine", include_str!("../migrations/0001_spine.sql")),
+    (2, "packed journal", include_str!("../migrations/0002_packed_journal.sql")),
+];
 
 /// The newest schema this program knows.
-pub const SCHEMA_VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = 2;
 
 /// The database was migrated by a newer program.
 pub(crate) fn newer(found: i64) -> StoreError {
@@ -101,5 +105,16 @@ fn dialect(text: &str, postgres: bool) -> String {
             ("{tx}", "BIGINT NOT NULL DEFAULT 0"),
         ]
     };
-    marks.iter().fold(text.to_owned(), |text, (mark, word)| text.replace(mark, word))
+    let text = marks.iter().fold(text.to_owned(), |text, (mark, word)| text.replace(mark, word));
+    text.lines().map(|line| packed(line, postgres) + "\n").collect()
+}
+
+/// A line `{packed TABLE.COLUMN}` in the engine's words.
+fn packed(line: &str, postgres: bool) -> String {
+    let place = line.strip_prefix("{packed ").and_then(|rest| rest.strip_suffix('}')).and_then(|p| p.split_once('.'));
+    match place {
+        Some((table, column)) if postgres => format!("ALTER TABLE {table} ALTER COLUMN {column} SET STORAGE EXTERNAL;"),
+        Some(_) => String::new(),
+        None => line.to_owned(),
+    }
 }

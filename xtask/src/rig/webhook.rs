@@ -35,9 +35,29 @@ pub fn body(wamid: &str, wa_id: &str, at: i64, length: usize) -> Vec<u8> {
     );
     let after = "\"}}]},\"field\":\"messages\"}]}]}";
     let room = length.saturating_sub(before.len() + after.len());
-    let words = "Hello, where is my order? It was promised for yesterday and nobody answers the telephone. ";
-    let text: String = words.chars().cycle().take(room).collect();
-    format!("{before}{text}{after}").into_bytes()
+    format!("{before}{}{after}", prose(wamid, room)).into_bytes()
+}
+
+/// `length` characters of words in an order that no other seed repeats: a journal that packs what repeats itself must not be
+/// measured with one sentence said over and over.
+fn prose(seed: &str, length: usize) -> String {
+    const WORDS: [&str; 48] = [
+        "order", "yesterday", "please", "the", "address", "invoice", "can", "you", "tomorrow", "delivery", "size", "blue",
+        "nobody", "answers", "telephone", "is", "wrong", "refund", "and", "when", "will", "it", "arrive", "I", "paid", "with",
+        "card", "but", "never", "got", "a", "receipt", "obrigado", "pedido", "entrega", "hoje", "gracias", "mañana", "tienda",
+        "number", "of", "my", "account", "changed", "could", "somebody", "look", "into",
+    ];
+    let mut state = seed.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+    let mut text = String::with_capacity(length + 16);
+    while text.len() < length {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        text.push_str(WORDS.get((state >> 33) as usize % WORDS.len()).unwrap_or(&"and"));
+        text.push_str(if state >> 60 == 0 { ", " } else { " " });
+    }
+    let end = (0..=length).rev().find(|n| text.is_char_boundary(*n)).unwrap_or(0);
+    text.truncate(end);
+    text.extend(std::iter::repeat_n('.', length - end));
+    text
 }
 
 /// A signed webhook request.
