@@ -1,11 +1,12 @@
 //! The cost of a claim doesn't grow with what is queued: not with the number of lanes, not with the length of one.
 
 use crate::lanes::crm;
-use crate::support::{LEASE, NUMBER, T0, W, World, crm_end, crm_job};
+use crate::support::{LEASE, NUMBER, Raw, T0, W, World, crm_end, crm_job, status, text};
 use ponte_domain::event::EventCursor;
-use ponte_domain::job::{JobEnd, JobKind, NewJob};
+use ponte_domain::job::{Class, JobEnd, JobKind, NewJob};
 use ponte_domain::ports::store::{SendEnd, SendSettlement, Store};
-use ponte_testkit::both_engines;
+use ponte_domain::status::Status;
+use ponte_testkit::{Engine, TestDatabase, both_engines};
 use std::time::{Duration, Instant};
 
 impl World {
@@ -84,3 +85,29 @@ both_engines!(in_the_length_of_a_lane, |db| async move {
     println!("one head: {short:?} of 100 jobs, {long:?} of 20,000");
     assert!(long < short * 5 + Duration::from_millis(5), "{short:?} of 100 jobs, {long:?} of 20,000");
 });
+
+/// A new PostgreSQL knows nothing of its tables until the first automatic ANALYZE, a minute later. Counted, not timed: how many
+/// entries of each index are read for one look into it, while a young database takes in what a busy first minute brings.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_young_database_is_read_by_keys_on_postgres() {
+    let db = TestDatabase::of(Engine::Postgres).await.expect("a database");
+    let world = World::open(&db).await;
+    Raw::open(&db).await.run("ALTER TABLE message SET (autovacuum_enabled = off)").await;
+    for batch in 0..12 {
+        let names = (0..200).map(|n| (format!("55119{batch:04}{n:04}"), format!("wamid.{batch}.{n}")));
+        let texts: Vec<_> = names.clone().map(|(who, wamid)| text(&who, &wamid, T0 + batch)).collect();
+        world.ingest(&texts).await;
+        let statuses: Vec<_> =
+            names.clone().map(|(who, wamid)| status(&format!("out.{wamid}"), Status::Sent, T0, &who, None)).collect();
+        world.ingest(&statuses).await;
+        let asked: Vec<_> =
+            names.map(|(who, wamid)| (who, Class::Reply, Some(wamid))).take(100).collect();
+        world.queue_many(&asked, T0).await;
+        assert_eq!(world.claim(T0).await.tasks.len(), 100);
+    }
+    world.store.close().await;
+    let looks = "SELECT indexrelname || ': ' || idx_tup_read || ' entries in ' || idx_scan || ' looks' \
+                 FROM pg_stat_user_indexes WHERE idx_tup_read > 20 * idx_scan + 20000";
+    let long = Raw::open(&db).await.texts(looks).await;
+    assert!(long.is_empty(), "read from end to end: {long:?}");
+}
