@@ -252,25 +252,36 @@ impl Conn {
         Ok(returned)
     }
 
-    /// Queries by many keys: `head` ends in `IN (VALUES`, `tail` starts after its closing bracket. `fixed` are `$1` to `$n` of
-    /// head and tail; keys follow. A chunk is filled up with its last key, which changes no result.
+    /// Queries by many keys: `head` ends in `WHERE … AND `, the `keys` are the columns that one row of `wanted` names, `tail`
+    /// follows them. `fixed` are `$1` to `$n` of head and tail. No key is looked for twice.
+    ///
+    /// On PostgreSQL every key is a look of its own into the index. Written as `IN (VALUES …)` the planner may instead read
+    /// the table from end to end, when its statistics say that it is small: those of a queue often do, for they were made
+    /// while it was empty.
     pub(crate) async fn select_in<T: Row>(
         &mut self,
         head: &str,
+        keys: &[&str],
         tail: &str,
         fixed: Vec<Val>,
-        keys: Vec<Vec<Val>>,
+        wanted: Vec<Vec<Val>>,
     ) -> Result<Vec<T>, StoreError> {
         let mut found = Vec::new();
-        let mut keys = keys.into_iter().peekable();
-        while let Some(width) = keys.peek().map(Vec::len) {
+        let mut wanted = wanted.into_iter().peekable();
+        while let Some(width) = wanted.peek().map(Vec::len) {
             let room = (LOOKUP_VALUES / width.max(1)).max(1);
-            let mut chunk: Vec<Vec<Val>> = keys.by_ref().take(power_of_two_at_most(room)).collect();
+            let mut chunk: Vec<Vec<Val>> = wanted.by_ref().take(power_of_two_at_most(room)).collect();
+            // Few different lengths, so that the statements stay prepared; what is said twice changes no result.
             let n = chunk.len().next_power_of_two();
             if let Some(last) = chunk.last().cloned() {
                 chunk.resize(n, last);
             }
-            let sql = format!("{head}{}){tail}", tuples(fixed.len() + 1, n, width));
+            let values = tuples(fixed.len() + 1, n, width);
+            let sql = if self.is_postgres() {
+                each_by_itself(head, keys, tail, &values)
+            } else {
+                format!("{head}({}) IN (VALUES {values}){tail}", keys.join(", "))
+            };
             let vals = fixed.iter().cloned().chain(chunk.into_iter().flatten()).collect();
             found.extend(self.all::<T>(sql, vals).await?);
         }
@@ -302,6 +313,20 @@ impl Conn {
 const MAX_VALUES: usize = 512;
 /// Values of one look-up or change. SQLite searches the list of numbered values for every one of them.
 const LOOKUP_VALUES: usize = 128;
+
+/// A look per key, in the order of the keys (row locks are taken in one order everywhere).
+fn each_by_itself(head: &str, keys: &[&str], tail: &str, values: &str) -> String {
+    let names: Vec<String> = (1..=keys.len()).map(|n| format!("k{n}")).collect();
+    let order: Vec<String> = (1..=keys.len()).map(|n| n.to_string()).collect();
+    let same: Vec<String> = keys.iter().zip(&names).map(|(key, name)| format!("{key} = k.{name}")).collect();
+    format!(
+        "SELECT r.* FROM (SELECT DISTINCT * FROM (VALUES {values}) u({columns}) ORDER BY {order}) k \
+         CROSS JOIN LATERAL ({head}{same}{tail} OFFSET 0) r",
+        columns = names.join(", "),
+        order = order.join(", "),
+        same = same.join(" AND "),
+    )
+}
 
 fn power_of_two_at_most(n: usize) -> usize {
     if n == 0 { 0 } else { 1 << (usize::BITS - 1 - n.leading_zeros()) }

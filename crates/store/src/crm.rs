@@ -94,7 +94,8 @@ async fn contacts(
     let links: Vec<ContactLinkRow> = c
         .select_in(
             "SELECT person_id, crm_id, written FROM crm_contact WHERE workspace_id = $1 AND connection = $2 \
-             AND person_id IN (VALUES ",
+             AND ",
+            &["person_id"],
             "",
             vals![workspace.0, connection.as_str()],
             load::ids(&wanted),
@@ -146,9 +147,10 @@ async fn messages(
         .select_in(
             &format!(
                 "SELECT {}, t.kind, t.body FROM message m JOIN message_content t ON t.workspace_id = m.workspace_id \
-                 AND t.message_id = m.id WHERE m.workspace_id = $1 AND m.id IN (VALUES ",
+                 AND t.message_id = m.id WHERE m.workspace_id = $1 AND ",
                 HeadRow::COLUMNS
             ),
+            &["m.id"],
             "",
             vals![workspace.0],
             keys.clone(),
@@ -157,7 +159,7 @@ async fn messages(
     let links: Vec<MessageLinkRow> = c
         .select_in(
             "SELECT message_id, crm_id, written, uncertain FROM crm_message WHERE workspace_id = $1 AND connection = $2 \
-             AND message_id IN (VALUES ",
+             AND ", &["message_id"],
             "",
             vals![workspace.0, connection.as_str()],
             keys,

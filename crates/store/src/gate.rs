@@ -104,9 +104,10 @@ async fn earlier(
         .select_in(
             &format!(
                 "SELECT {}, i.key, i.request_hash FROM idempotency i JOIN message m ON m.workspace_id = i.workspace_id \
-                 AND m.id = i.message_id WHERE i.workspace_id = $1 AND i.key IN (VALUES ",
+                 AND m.id = i.message_id WHERE i.workspace_id = $1 AND ",
                 HeadRow::COLUMNS
             ),
+            &["i.key"],
             "",
             vals![workspace.0],
             wanted,

@@ -78,8 +78,9 @@ pub(crate) async fn pending(
         wanted.push(vals![seq]);
     }
     let rows: Vec<(i64, Vec<u8>, i64)> =
-        c.select_in("SELECT seq, body, raw_size FROM journal WHERE seq IN (VALUES ", "", vec![], wanted).await?;
-    let mut segments = rows.into_iter().map(|(seq, body, size)| segment(seq, body, size)).collect::<Result<Vec<_>, _>>()?;
+        c.select_in("SELECT seq, body, raw_size FROM journal WHERE ", &["seq"], "", vec![], wanted).await?;
+    let mut segments =
+        rows.into_iter().map(|(seq, body, size)| segment(seq, body, size)).collect::<Result<Vec<_>, _>>()?;
     segments.sort_by_key(|s| s.seq);
     segments.dedup_by_key(|s| s.seq);
     Ok(segments)

@@ -90,7 +90,8 @@ async fn without_waiting_twins(
     let waiting: Vec<(String, String, String)> = c
         .select_in(
             "SELECT kind, lane_key, dedup FROM job WHERE workspace_id = $1 AND begun_at IS NULL AND dedup IS NOT NULL \
-             AND (kind, lane_key) IN (VALUES ",
+             AND ",
+            &["kind", "lane_key"],
             "",
             vals![workspace.0],
             keyed,
@@ -231,7 +232,7 @@ pub(crate) async fn heads(
             "SELECT j.lane_key, j.seq, j.payload, j.failures, j.not_before, j.begun_at, j.created_at, j.message_id \
              FROM lane v CROSS JOIN job j WHERE j.workspace_id = v.workspace_id AND j.kind = v.kind AND j.lane_key = v.key \
              AND j.seq = (SELECT MIN(f.seq) FROM job f WHERE f.workspace_id = v.workspace_id AND f.kind = v.kind \
-             AND f.lane_key = v.key) AND v.workspace_id = $1 AND v.kind = $2 AND v.key IN (VALUES ",
+             AND f.lane_key = v.key) AND v.workspace_id = $1 AND v.kind = $2 AND ", &["v.key"],
             "",
             vals![workspace.0, kind.as_str()],
             keys,
@@ -292,8 +293,9 @@ pub(crate) async fn claim(
         .select_in(
             &format!(
                 "SELECT j.lane_key, j.seq, j.payload, j.failures, j.not_before, j.begun_at, j.created_at, j.message_id \
-                 {first} AND v.workspace_id = $1 AND v.kind = $2 AND v.key IN (VALUES "
+                 {first} AND v.workspace_id = $1 AND v.kind = $2 AND "
             ),
+            &["v.key"],
             " ORDER BY j.lane_key, j.seq",
             vals![lease.workspace.0, lease.kind.as_str(), per_lane as i64],
             keys,
@@ -338,7 +340,8 @@ pub(crate) async fn fenced(
     let keys = keys.into_iter().map(|l| vals![l.kind.as_str(), l.key.as_str()]).collect();
     let rows: Vec<(String, String, i64)> = c
         .select_in(
-            "SELECT kind, key, fence FROM lane WHERE workspace_id = $1 AND owner = $2 AND (kind, key) IN (VALUES ",
+            "SELECT kind, key, fence FROM lane WHERE workspace_id = $1 AND owner = $2 AND ",
+            &["kind", "key"],
             lock,
             vals![workspace.0, node],
             keys,
@@ -421,7 +424,7 @@ pub(crate) async fn close(c: &mut Conn, workspace: WorkspaceId, now: Millis, lan
             "SELECT j.kind, j.lane_key, j.not_before FROM lane v CROSS JOIN job j WHERE j.workspace_id = v.workspace_id \
              AND j.kind = v.kind AND j.lane_key = v.key AND j.seq = (SELECT MIN(f.seq) FROM job f \
              WHERE f.workspace_id = v.workspace_id AND f.kind = v.kind AND f.lane_key = v.key) \
-             AND v.workspace_id = $1 AND (v.kind, v.key) IN (VALUES ",
+             AND v.workspace_id = $1 AND ", &["v.kind", "v.key"],
             "",
             vals![workspace.0],
             keys,

@@ -24,7 +24,8 @@ impl Pairs {
         let keys = people.iter().map(|p| vals![pair_key(claim, *p)]).collect();
         let rows: Vec<(String, i64)> = c
             .select_in(
-                "SELECT key, tat FROM limiter WHERE workspace_id = $1 AND key IN (VALUES ",
+                "SELECT key, tat FROM limiter WHERE workspace_id = $1 AND ",
+                &["key"],
                 "",
                 vals![claim.workspace.0],
                 keys,

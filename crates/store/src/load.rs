@@ -18,10 +18,8 @@ pub(crate) async fn snapshot(c: &mut Conn, workspace: WorkspaceId, keys: &Keys) 
     let wamids = keys.wamids.iter().map(|(n, w)| vals![n.as_str(), w.as_str()]).collect();
     let orphans: Vec<OrphanRow> = c
         .select_in(
-            &format!(
-                "SELECT {} FROM orphan WHERE workspace_id = $1 AND (number_id, wamid) IN (VALUES ",
-                OrphanRow::COLUMNS
-            ),
+            &format!("SELECT {} FROM orphan WHERE workspace_id = $1 AND ", OrphanRow::COLUMNS),
+            &["number_id", "wamid"],
             "",
             vals![workspace.0],
             wamids,
@@ -47,10 +45,8 @@ pub(crate) async fn identities(
     let keys = wanted.map(|i| vals![i.kind.as_str(), i.scope.as_str(), i.value.as_str()]).collect();
     let rows: Vec<IdentityRow> = c
         .select_in(
-            &format!(
-                "SELECT {} FROM identity WHERE workspace_id = $1 AND (kind, scope, value) IN (VALUES ",
-                IdentityRow::COLUMNS
-            ),
+            &format!("SELECT {} FROM identity WHERE workspace_id = $1 AND ", IdentityRow::COLUMNS),
+            &["kind", "scope", "value"],
             "",
             vals![workspace.0],
             keys,
@@ -66,7 +62,8 @@ pub(crate) async fn identities_of(
 ) -> Result<Vec<IdentityLink>, StoreError> {
     let rows: Vec<IdentityRow> = c
         .select_in(
-            &format!("SELECT {} FROM identity WHERE workspace_id = $1 AND person_id IN (VALUES ", IdentityRow::COLUMNS),
+            &format!("SELECT {} FROM identity WHERE workspace_id = $1 AND ", IdentityRow::COLUMNS),
+            &["person_id"],
             " ORDER BY kind, scope, value",
             vals![workspace.0],
             ids(people),
@@ -76,16 +73,16 @@ pub(crate) async fn identities_of(
 }
 
 async fn messages(c: &mut Conn, workspace: WorkspaceId, keys: &Keys) -> Result<Vec<MessageHead>, StoreError> {
-    let lock = if c.is_postgres() { " ORDER BY m.id FOR UPDATE" } else { "" };
+    let lock = if c.is_postgres() { " FOR UPDATE" } else { "" };
     let select = format!("SELECT {} FROM message m WHERE m.workspace_id = $1 AND ", HeadRow::COLUMNS);
     let by_id = keys.messages.iter().map(|id| vals![id.0]).collect();
-    let mut rows: Vec<HeadRow> =
-        c.select_in(&format!("{select} m.id IN (VALUES "), lock, vals![workspace.0], by_id).await?;
+    let mut rows: Vec<HeadRow> = c.select_in(&format!("{select} "), &["m.id"], lock, vals![workspace.0], by_id).await?;
     let by_wamid = keys.wamids.iter().map(|(n, w)| vals![n.as_str(), w.as_str()]).collect();
     rows.extend(
         c.select_in::<HeadRow>(
             // Said twice: SQLite uses the index of those with a wamid only when it reads that there is one.
-            &format!("{select} m.wamid IS NOT NULL AND (m.number_id, m.wamid) IN (VALUES "),
+            &format!("{select} m.wamid IS NOT NULL AND "),
+            &["m.number_id", "m.wamid"],
             lock,
             vals![workspace.0],
             by_wamid,
@@ -103,10 +100,11 @@ pub(crate) async fn persons(
     workspace: WorkspaceId,
     people: &BTreeSet<PersonId>,
 ) -> Result<Vec<Person>, StoreError> {
-    let lock = if c.is_postgres() { " ORDER BY id FOR UPDATE" } else { "" };
+    let lock = if c.is_postgres() { " FOR UPDATE" } else { "" };
     let rows: Vec<PersonRow> = c
         .select_in(
-            &format!("SELECT {} FROM person WHERE workspace_id = $1 AND id IN (VALUES ", PersonRow::COLUMNS),
+            &format!("SELECT {} FROM person WHERE workspace_id = $1 AND ", PersonRow::COLUMNS),
+            &["id"],
             lock,
             vals![workspace.0],
             ids(people),
@@ -125,10 +123,8 @@ pub(crate) async fn conversations(
 ) -> Result<Vec<Conversation>, StoreError> {
     let rows: Vec<ConversationRow> = c
         .select_in(
-            &format!(
-                "SELECT {} FROM conversation WHERE workspace_id = $1 AND person_id IN (VALUES ",
-                ConversationRow::COLUMNS
-            ),
+            &format!("SELECT {} FROM conversation WHERE workspace_id = $1 AND ", ConversationRow::COLUMNS),
+            &["person_id"],
             "",
             vals![workspace.0],
             ids(people),

@@ -244,9 +244,9 @@ async fn out_messages(
                  FROM message m JOIN message_content t ON t.workspace_id = m.workspace_id AND t.message_id = m.id \
                  JOIN conversation n ON n.workspace_id = m.workspace_id AND n.id = m.conversation_id \
                  JOIN person p ON p.workspace_id = m.workspace_id AND p.id = m.person_id \
-                 WHERE m.workspace_id = $1 AND m.id IN (VALUES ",
+                 WHERE m.workspace_id = $1 AND ",
                 HeadRow::COLUMNS
-            ),
+            ), &["m.id"],
             "",
             vals![claim.workspace.0],
             ids.iter().map(|id| vals![*id]).collect(),
@@ -397,7 +397,8 @@ async fn heads_of(
     let lock = if c.is_postgres() { " ORDER BY m.id FOR UPDATE" } else { "" };
     let rows: Vec<HeadRow> = c
         .select_in(
-            &format!("SELECT {} FROM message m WHERE m.workspace_id = $1 AND m.id IN (VALUES ", HeadRow::COLUMNS),
+            &format!("SELECT {} FROM message m WHERE m.workspace_id = $1 AND ", HeadRow::COLUMNS),
+            &["m.id"],
             lock,
             vals![workspace.0],
             ids.iter().map(|id| vals![id.0]).collect(),

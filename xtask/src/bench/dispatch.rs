@@ -21,6 +21,8 @@ const AT_ONCE: usize = 200;
 const RATES: [u32; 2] = [80, 1_000];
 /// People who wrote and are answered.
 const REPLIES: usize = 12;
+/// How long filing the messages of the fast number may take.
+const FILING_MS: i64 = 45_000;
 /// The rate starts low and grows: so long until it counts.
 const RAMP: Duration = Duration::from_secs(6);
 
@@ -44,7 +46,14 @@ pub async fn run(options: &Options) -> Result<ExitCode> {
     let mut graph = Client::new(simulators.whatsapp);
 
     let fast = usize::try_from(u64::from(RATES[1]) * (seconds + RAMP.as_secs() + 4)).unwrap_or(0);
-    enqueue(&mut client, NUMBERS[1], "order_ready", "transactional", 1_000_000, fast).await?;
+    // All due at one moment: filing them must neither compete with sending them nor be what limits it.
+    let due = now_ms() + FILING_MS;
+    enqueue(&mut client, NUMBERS[1], "order_ready", "transactional", 1_000_000, fast, Some(due)).await?;
+    let early = due - now_ms();
+    if early < 0 {
+        bail!("filing {fast} messages took longer than {FILING_MS} ms");
+    }
+    tokio::time::sleep(Duration::from_millis(early.unsigned_abs())).await;
     let cpu = (cpu_seconds(ponte.pid()), Instant::now());
     let (fast_rate, fast_refused) = reached(&mut graph, NUMBERS[1], seconds).await?;
     let fast_cpu = (cpu_seconds(ponte.pid()) - cpu.0) / cpu.1.elapsed().as_secs_f64() / cores() as f64;
@@ -57,7 +66,7 @@ pub async fn run(options: &Options) -> Result<ExitCode> {
         })
         .collect();
     graph.must("POST", "/_sim/inbound", Some(&json!(writers))).await?;
-    let enqueued = enqueue(&mut client, NUMBERS[0], "spring_sale", "marketing", 2_000_000, CAMPAIGN).await?;
+    let enqueued = enqueue(&mut client, NUMBERS[0], "spring_sale", "marketing", 2_000_000, CAMPAIGN, None).await?;
     let (slow_rate, slow_refused) = reached(&mut graph, NUMBERS[0], seconds).await?;
     let mut replies = replies(&mut client, &mut graph).await?;
     let (rss, peak) = memory_mb(ponte.pid());
@@ -87,13 +96,14 @@ async fn enqueue(
     class: &str,
     first: usize,
     count: usize,
+    not_before: Option<i64>,
 ) -> Result<f64> {
     let begun = Instant::now();
     for from in (0..count).step_by(AT_ONCE) {
         let messages: Vec<Value> = (from..count.min(from + AT_ONCE))
             .map(|n| {
                 json!({ "from": number, "to": { "phone": format!("+{}", customer(first + n)) }, "class": class,
-                "message": template(name, &format!("customer {n}")) })
+                "not_before": not_before, "message": template(name, &format!("customer {n}")) })
             })
             .collect();
         let answer = client.must("POST", "/api/v1/messages/batch", Some(&json!({ "messages": messages }))).await?;
