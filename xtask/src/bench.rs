@@ -4,6 +4,7 @@
 //! May touch: what the rig offers. Must not touch: the product's crates.
 
 mod bare;
+mod contacts;
 mod dispatch;
 mod ingest;
 mod pipeline;
@@ -29,6 +30,8 @@ enum What {
     Pipeline(PipelineOptions),
     /// Sending: 80 and 1,000 a second of one number, and a reply behind a campaign of 100,000.
     Dispatch(Options),
+    /// A messy table of a million people, imported and cleaned of duplicates.
+    Contacts(contacts::ContactOptions),
     /// The server that `ingest` compares with.
     #[command(hide = true)]
     BareServer,
@@ -68,6 +71,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         What::Ingest(options) => runtime.block_on(ingest::run(options)),
         What::Pipeline(options) => runtime.block_on(pipeline::run(options)),
         What::Dispatch(options) => runtime.block_on(dispatch::run(options)),
+        What::Contacts(options) => runtime.block_on(contacts::run(options)),
         What::BareServer => runtime.block_on(bare::serve()),
     }
 }

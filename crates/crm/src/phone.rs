@@ -1,6 +1,8 @@
-//! A phone number is a set of candidates: the same line is written with and without Brazil's ninth digit, Mexico's `1` and
-//! Argentina's `9`. Used to find a person in a CRM; the number itself is never changed.
+//! Compares a person's number with what people wrote into a CRM. In which ways a line is known is the domain's knowledge
+//! (`ponte_domain::phone`); the number itself is never changed.
 //! Must not touch: anything but values. Facts: crm-apis sections 0.6 and 7.
+
+use ponte_domain::phone::{candidates, national};
 
 /// One way of writing a number.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -15,63 +17,12 @@ pub struct Candidate {
 /// `digits` is no E.164 number.
 #[must_use]
 pub fn phone_candidates(digits: &str) -> Vec<Candidate> {
-    let mut forms = vec![digits.to_owned()];
-    forms.extend(variant(digits));
-    forms
-        .into_iter()
+    candidates(digits)
         .filter_map(|e164| {
             let national = national(&e164)?.to_owned();
-            Some(Candidate { e164, national })
+            Some(Candidate { e164: e164.into_owned(), national })
         })
         .collect()
-}
-
-/// The number without its country code; `None` when `digits` is no E.164 number.
-#[must_use]
-pub fn national(digits: &str) -> Option<&str> {
-    if !(7..=15).contains(&digits.len()) || digits.starts_with('0') || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    digits.get(country_code_length(digits)..)
-}
-
-/// Calling codes are prefix-free: 1 and 7 stand alone, those below have two digits, all others three (ITU-T E.164 list).
-fn country_code_length(digits: &str) -> usize {
-    const TWO: [&str; 44] = [
-        "20", "27", "30", "31", "32", "33", "34", "36", "39", "40", "41", "43", "44", "45", "46", "47", "48", "49",
-        "51", "52", "53", "54", "55", "56", "57", "58", "60", "61", "62", "63", "64", "65", "66", "81", "82", "84",
-        "86", "90", "91", "92", "93", "94", "95", "98",
-    ];
-    match digits.get(..2) {
-        _ if digits.starts_with(['1', '7']) => 1,
-        Some(two) if TWO.contains(&two) => 2,
-        _ => 3,
-    }
-}
-
-/// The other way of writing a mobile number in Brazil, Mexico and Argentina.
-fn variant(digits: &str) -> Option<String> {
-    let rest = |prefix: &str, length: usize| digits.strip_prefix(prefix).filter(|rest| rest.len() == length);
-    // Lines that begin with 2 to 5 are landlines and never had a ninth digit.
-    let mobile = |line: &str| line.starts_with(['6', '7', '8', '9']);
-    if let Some(rest) = rest("55", 11) {
-        let (area, line) = rest.split_at_checked(2)?;
-        return line.strip_prefix('9').filter(|line| mobile(line)).map(|line| format!("55{area}{line}"));
-    }
-    if let Some(rest) = rest("55", 10) {
-        let (area, line) = rest.split_at_checked(2)?;
-        return mobile(line).then(|| format!("55{area}9{line}"));
-    }
-    if let Some(rest) = rest("521", 10) {
-        return Some(format!("52{rest}"));
-    }
-    if let Some(rest) = rest("52", 10) {
-        return Some(format!("521{rest}"));
-    }
-    if let Some(rest) = rest("549", 10) {
-        return Some(format!("54{rest}"));
-    }
-    rest("54", 10).map(|rest| format!("549{rest}"))
 }
 
 /// How well a number stored by people fits a person's candidates.
@@ -120,14 +71,6 @@ mod tests {
         assert_eq!(forms("551132654321"), ["551132654321"], "a landline has one form");
         assert_eq!(forms("16505551234"), ["16505551234"]);
         assert_eq!(forms("US.134"), Vec::<String>::new());
-    }
-
-    #[test]
-    fn national_numbers() {
-        assert_eq!(national("33644444444"), Some("644444444"));
-        assert_eq!(national("16505551234"), Some("6505551234"));
-        assert_eq!(national("352621123456"), Some("621123456"));
-        assert_eq!(national("0912345678"), None);
     }
 
     #[test]

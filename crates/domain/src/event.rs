@@ -64,6 +64,14 @@ event_kinds! {
     PersonChanged = "person.changed";
     /// Two people turned out to share an identifier.
     IdentityConflict = "person.identity_conflict";
+    /// Two people were merged into one.
+    PeopleMerged = "person.merged";
+    /// A merge was undone.
+    PeopleUnmerged = "person.unmerged";
+    /// A person's data was erased.
+    PersonErased = "person.erased";
+    /// Somebody who was erased wrote again, or was written to again.
+    PersonReturned = "person.returned_after_erasure";
     /// A person stopped or resumed marketing.
     PreferenceChanged = "consent.preference";
     /// A status for a message that this system doesn't know.

@@ -2,6 +2,7 @@
 //! Facts: whatsapp-api sections 3.2 to 3.4.
 
 use crate::ids::PersonId;
+use crate::phone;
 use serde::{Deserialize, Serialize};
 
 /// Kind of an identifier.
@@ -18,6 +19,8 @@ pub enum IdentityKind {
     ParentUserId,
     /// Id of a CRM record; the scope is the connection.
     Crm,
+    /// Key of a row in an imported source; the scope is the source's name.
+    External,
 }
 
 impl IdentityKind {
@@ -30,13 +33,16 @@ impl IdentityKind {
             Self::UserId => "user_id",
             Self::ParentUserId => "parent_user_id",
             Self::Crm => "crm",
+            Self::External => "external",
         }
     }
 
     /// Reads the stored text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Phone, Self::WaId, Self::UserId, Self::ParentUserId, Self::Crm].into_iter().find(|k| k.as_str() == text)
+        [Self::Phone, Self::WaId, Self::UserId, Self::ParentUserId, Self::Crm, Self::External]
+            .into_iter()
+            .find(|k| k.as_str() == text)
     }
 }
 
@@ -129,11 +135,32 @@ pub fn shape_of(text: &str) -> IdShape {
     }
 }
 
-/// Reads a phone number as people write it (`+55 (11) 98765-4321`) into digits. `None` when there is no country code
-/// (`+` missing and not already bare international digits of plausible length) or anything but digits and separators.
+/// Reads the phone number that a program or WhatsApp names, into E.164 digits: with country code, whatever the separators
+/// (`+55 (11) 98765-4321`). Bare digits are taken as they stand, for they may be a WhatsApp id, and a number that [`phone`]
+/// knows in another way is not rewritten either. Numbers that no numbering plan has are let through: WhatsApp decides. `None`
+/// when there is no country code (`+` missing and not already bare international digits of plausible length) or when the
+/// text holds more than a number.
 #[must_use]
 pub fn phone_digits(text: &str) -> Option<String> {
     let text = text.trim();
+    let strict = strict_digits(text);
+    if strict.as_deref() == Some(text.strip_prefix('+').unwrap_or(text)) {
+        return strict;
+    }
+    // "+44 (0) 20…" has a digit that isn't dialled, "tel:+…" and full-width digits aren't strict. Letters are refused: they
+    // may be a user id.
+    let bare = ["tel:", "whatsapp:"].into_iter().find_map(|scheme| text.strip_prefix(scheme)).unwrap_or(text);
+    if bare.chars().any(char::is_alphabetic) {
+        return None;
+    }
+    match phone::parse(bare, None) {
+        Ok(read) if strict.as_ref().is_none_or(|s| phone::candidates(s).all(|c| c != read.e164)) => Some(read.e164),
+        _ => strict,
+    }
+}
+
+/// The digits as they stand, between the separators of phone numbers.
+fn strict_digits(text: &str) -> Option<String> {
     let rest = text.strip_prefix('+').unwrap_or(text);
     let mut digits = String::with_capacity(rest.len());
     for c in rest.chars() {
@@ -166,6 +193,27 @@ mod tests {
         assert_eq!(phone_digits("+55 (11) 98765-4321").as_deref(), Some("5511987654321"));
         assert_eq!(phone_digits("16505551234").as_deref(), Some("16505551234"));
         for odd in ["", "0912345678", "+1", "US.134", "12345678901234567", "+55 11 abc"] {
+            assert_eq!(phone_digits(odd), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_clearly_is_read_and_ids_stay_as_they_are() {
+        for (text, wanted) in [
+            ("+44 (0) 20 7946 0958", "442079460958"),
+            ("tel:+886-912-345-678", "886912345678"),
+            ("00886912345678", "886912345678"),
+            ("＋８８６９１２３４５６７８", "886912345678"),
+            ("551187654321", "551187654321"),
+            ("+5215512345678", "5215512345678"),
+            ("+55 11 8765-4321", "551187654321"),
+            ("+1 (123) 456-7890", "11234567890"),
+        ] {
+            assert_eq!(phone_digits(text).as_deref(), Some(wanted), "{text}");
+        }
+        for odd in
+            ["US.5511987654321", "US.13491208655302741918", "(202) 555-0123 ext 5", "+886912345678/+886912345679"]
+        {
             assert_eq!(phone_digits(odd), None, "{odd}");
         }
     }

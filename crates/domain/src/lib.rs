@@ -8,6 +8,7 @@
 pub mod consent;
 pub mod conversation;
 pub mod crm;
+pub mod duplicates;
 pub mod error;
 pub mod event;
 pub mod identity;
@@ -16,11 +17,15 @@ pub mod inbound;
 pub mod job;
 pub mod message;
 pub mod outbound;
+pub mod people;
+pub mod phone;
 pub mod policy;
 pub mod ports;
+pub mod profile;
 pub mod rate;
 pub mod retry;
 pub mod status;
+pub mod survivorship;
 pub mod window;
 
 /// A point in time: milliseconds since 1970-01-01T00:00:00Z. Durations in milliseconds use it too, and say so in their name.

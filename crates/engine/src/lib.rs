@@ -12,6 +12,7 @@ pub mod gate;
 pub mod housekeeping;
 pub mod ingest;
 pub mod media;
+pub mod people;
 pub mod pulse;
 pub mod receive;
 pub mod settings;

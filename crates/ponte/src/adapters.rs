@@ -99,6 +99,15 @@ impl Blobs for DiskBlobs {
             Err(error) => Err(BlobError(error.to_string())),
         }
     }
+
+    async fn remove(&self, key: &str) -> Result<(), BlobError> {
+        let Some(path) = self.path(key) else { return Ok(()) };
+        match tokio::fs::remove_file(&path).await {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(BlobError(error.to_string())),
+        }
+    }
 }
 
 /// A temporary file, synced, renamed, and its folder synced: after this the power may fail.

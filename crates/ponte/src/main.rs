@@ -6,6 +6,7 @@
 mod adapters;
 mod commands;
 mod config;
+mod contacts;
 mod logging;
 mod wiring;
 
@@ -42,6 +43,10 @@ enum Command {
     Events(commands::events::Options),
     /// List messages, newest first.
     Messages(commands::messages::Options),
+    /// People: import, export, clean, find and merge duplicates, erase, look.
+    Contacts(commands::contacts::Options),
+    /// Who did what.
+    Audit(commands::audit::Options),
     /// List, retry or discard jobs that were given up.
     DeadLetters(commands::dead_letters::Options),
     /// Bring the database schema up to date.
@@ -81,6 +86,8 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Journal(options) => commands::journal::run(settings()?, options).await,
         Command::Events(options) => commands::events::run(settings()?, options).await,
         Command::Messages(options) => commands::messages::run(settings()?, options).await,
+        Command::Contacts(options) => commands::contacts::run(settings()?, options).await,
+        Command::Audit(options) => commands::audit::run(settings()?, options).await,
         Command::DeadLetters(options) => commands::dead_letters::run(settings()?, options).await,
         Command::Migrate => commands::migrate::run(settings()?).await,
         Command::Status(options) => commands::status::run(settings()?, options).await,

@@ -10,7 +10,7 @@ use ponte_domain::ids::{ConversationId, MessageId, PersonId, WorkspaceId};
 use ponte_domain::ports::store::{Page, Topic};
 use serde_json::value::RawValue;
 use sqlx::FromRow;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use uuid::Uuid;
 
 pub(crate) async fn append(c: &mut Conn, workspace: WorkspaceId, events: Vec<NewEvent>) -> Result<(), StoreError> {
@@ -127,6 +127,30 @@ pub(crate) async fn recent(
         }
     };
     rows.into_iter().map(EventRow::read).collect()
+}
+
+/// What happened to these people, newest first.
+pub(crate) async fn of_people(
+    c: &mut Conn,
+    workspace: WorkspaceId,
+    people: &BTreeSet<PersonId>,
+    limit: i64,
+) -> Result<Vec<Event>, StoreError> {
+    let mut events = Vec::new();
+    for person in people {
+        let rows: Vec<EventRow> = c
+            .all(
+                format!(
+                    "SELECT {COLUMNS} FROM event WHERE workspace_id = $1 AND person_id = $2 ORDER BY seq DESC LIMIT $3"
+                ),
+                vals![workspace.0, person.0, limit],
+            )
+            .await?;
+        events.extend(rows.into_iter().map(EventRow::read).collect::<Result<Vec<_>, _>>()?);
+    }
+    events.sort_by_key(|e| std::cmp::Reverse(e.cursor.seq));
+    events.truncate(usize::try_from(limit).unwrap_or(0));
+    Ok(events)
 }
 
 pub(crate) async fn cursor(

@@ -101,6 +101,22 @@ pub(crate) async fn read(
     rows.into_iter().map(|(seq, body, size)| segment(seq, body, size)).collect()
 }
 
+/// Writes a segment anew, with other bodies.
+pub(crate) async fn rewrite(
+    c: &mut Conn,
+    workspace: WorkspaceId,
+    seq: i64,
+    entries: &[JournalEntry],
+) -> Result<(), StoreError> {
+    let (body, raw_size) = pack(encode(entries));
+    c.exec(
+        "UPDATE journal SET body = $3, raw_size = $4 WHERE workspace_id = $1 AND seq = $2",
+        vals![workspace.0, seq, body, raw_size],
+    )
+    .await?;
+    Ok(())
+}
+
 /// Marks segments as ingested. Tells how many were still pending.
 pub(crate) async fn mark(c: &mut Conn, workspace: WorkspaceId, segments: &[i64]) -> Result<u64, StoreError> {
     let mut marked = 0;

@@ -19,6 +19,7 @@ mod limits;
 mod load;
 mod look;
 mod media;
+mod people;
 mod rows;
 mod schema;
 mod sends;

@@ -64,12 +64,15 @@ pub(crate) async fn identities_of(
         .select_in(
             &format!("SELECT {} FROM identity WHERE workspace_id = $1 AND ", IdentityRow::COLUMNS),
             &["person_id"],
-            " ORDER BY kind, scope, value",
+            "",
             vals![workspace.0],
             ids(people),
         )
         .await?;
-    rows.into_iter().map(IdentityRow::read).collect()
+    // Sorted here: asked for in this order, SQLite reads every identifier of the workspace in the order of their key.
+    let mut links = rows.into_iter().map(IdentityRow::read).collect::<Result<Vec<_>, _>>()?;
+    links.sort_unstable_by(|a, b| a.identity.cmp(&b.identity));
+    Ok(links)
 }
 
 async fn messages(c: &mut Conn, workspace: WorkspaceId, keys: &Keys) -> Result<Vec<MessageHead>, StoreError> {

@@ -4,7 +4,7 @@ use crate::conn::{Conn, Val, vals};
 use crate::rows::HeadRow;
 use ponte_domain::Millis;
 use ponte_domain::error::{CallError, ErrorClass, StoreError};
-use ponte_domain::ids::{ConversationId, DeadLetterId, MessageId, WorkspaceId};
+use ponte_domain::ids::{ConversationId, DeadLetterId, MessageId, PersonId, WorkspaceId};
 use ponte_domain::job::{DeadLetter, JobKind};
 use ponte_domain::message::shown_state;
 use ponte_domain::ports::store::{MessageView, Overview, Queues};
@@ -153,6 +153,22 @@ pub(crate) async fn messages(
     }
     sql.push_str(" ORDER BY m.id DESC LIMIT $2");
     let rows: Vec<ViewRow> = c.all(sql, values).await?;
+    rows.into_iter().map(ViewRow::read).collect()
+}
+
+/// All messages of a person, oldest first.
+pub(crate) async fn messages_of(
+    c: &mut Conn,
+    workspace: WorkspaceId,
+    person: PersonId,
+) -> Result<Vec<MessageView>, StoreError> {
+    let sql = format!(
+        "SELECT {}, t.kind, t.body, t.content, t.reply_to, t.media_key, t.media_type FROM message m JOIN message_content t \
+         ON t.workspace_id = m.workspace_id AND t.message_id = m.id WHERE m.workspace_id = $1 AND m.person_id = $2 \
+         ORDER BY m.at, m.id",
+        HeadRow::COLUMNS
+    );
+    let rows: Vec<ViewRow> = c.all(sql, vals![workspace.0, person.0]).await?;
     rows.into_iter().map(ViewRow::read).collect()
 }
 

@@ -11,10 +11,11 @@ use ponte_domain::error::StoreError;
 const STEPS: &[(i64, &str, &str)] = &[
     (1, "the spine", include_str!("../migrations/0001_spine.sql")),
     (2, "packed journal", include_str!("../migrations/0002_packed_journal.sql")),
+    (4, "people", include_str!("../migrations/0004_people.sql")),
 ];
 
 /// The newest schema this program knows.
-pub const SCHEMA_VERSION: i64 = 2;
+pub const SCHEMA_VERSION: i64 = 4;
 
 /// The database was migrated by a newer program.
 pub(crate) fn newer(found: i64) -> StoreError {

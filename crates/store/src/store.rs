@@ -77,7 +77,7 @@ enum Readers {
 pub struct SqlStore {
     node: Arc<str>,
     readers: Readers,
-    writer: Writer,
+    pub(crate) writer: Writer,
     wakes: Wakes,
     /// Held for as long as the store serves.
     _lock: Option<std::fs::File>,
@@ -169,7 +169,7 @@ impl SqlStore {
         })
     }
 
-    async fn reader(&self) -> Result<Conn, StoreError> {
+    pub(crate) async fn reader(&self) -> Result<Conn, StoreError> {
         let inner = match &self.readers {
             Readers::Sqlite(pool) => Inner::SqliteReader(pool.acquire().await.map_err(|e| crate::conn::broken(&e))?),
             Readers::Postgres(pool) => Inner::Postgres(pool.acquire().await.map_err(|e| crate::conn::broken(&e))?),
@@ -230,6 +230,7 @@ macro_rules! write {
         }).await
     }};
 }
+pub(crate) use write;
 
 #[async_trait]
 impl Store for SqlStore {

@@ -2,5 +2,6 @@
 
 pub mod channel;
 pub mod crm;
+pub mod people;
 pub mod store;
 pub mod world;

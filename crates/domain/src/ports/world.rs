@@ -38,4 +38,10 @@ pub trait Blobs: Send + Sync {
     /// # Errors
     /// When they can't be read.
     async fn get(&self, key: &str) -> Result<Option<Bytes>, BlobError>;
+
+    /// Removes the bytes of a key; none there is fine.
+    ///
+    /// # Errors
+    /// When they can't be removed.
+    async fn remove(&self, key: &str) -> Result<(), BlobError>;
 }

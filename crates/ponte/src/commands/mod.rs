@@ -1,6 +1,8 @@
 //! The commands, one module each. They print for people; with `--json` for programs, one JSON value on standard output.
 
+pub mod audit;
 pub mod check;
+pub mod contacts;
 pub mod dead_letters;
 pub mod demo;
 pub mod events;
@@ -18,12 +20,12 @@ use ponte_domain::Millis;
 use serde::Serialize;
 
 /// Prints one JSON value.
-fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     println!("{}", serde_json::to_string(value)?);
     Ok(())
 }
 
 /// A time for people: UTC, to the second.
-fn when(at: Millis) -> String {
+pub fn when(at: Millis) -> String {
     Timestamp::from_millisecond(at).map_or_else(|_| at.to_string(), |t| t.strftime("%Y-%m-%d %H:%M:%S").to_string())
 }

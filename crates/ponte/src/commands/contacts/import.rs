@@ -1,0 +1,380 @@
+//! `ponte contacts import`.
+
+use super::{note, open};
+use crate::adapters::{TimeIds, now};
+use crate::commands::print_json;
+use crate::config::Settings;
+use crate::contacts::import::{Report, Target};
+use crate::contacts::normalise::Rules;
+use crate::contacts::stage::{Counted, Staged, fingerprint, stage};
+use crate::wiring::WORKSPACE;
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use ponte_domain::phone::Region;
+use ponte_store::Database;
+use ponte_tables::mapping::{Guess, Mapping, guess};
+use ponte_tables::write::Rejects;
+use ponte_tables::{Delimiter, Row, Settings as Reading, ShortRows, Step, Table};
+use serde_json::json;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Options of `ponte contacts import`.
+#[derive(Args)]
+pub struct Options {
+    /// The table.
+    file: PathBuf,
+    /// Name of the source; its keys are kept under it. Default: the file's name.
+    #[arg(long)]
+    source: Option<String>,
+    /// Country of numbers without country code, two letters (TW). A country column of the table goes before it.
+    #[arg(long)]
+    country: Option<String>,
+    /// Mapping of the columns (TOML); see --save-mapping. Default: guessed.
+    #[arg(long, value_name = "FILE")]
+    mapping: Option<PathBuf>,
+    /// Write the guessed mapping to a file, to be edited and given back, and end.
+    #[arg(long, value_name = "FILE")]
+    save_mapping: Option<PathBuf>,
+    /// Show how the columns are understood and the first rows, and end.
+    #[arg(long)]
+    preview: bool,
+    /// Read and count everything, change nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Also replace what an agent or a CRM said.
+    #[arg(long)]
+    overwrite: bool,
+    /// Where rejected rows go. Default: beside the table, with .rejected.csv.
+    #[arg(long, value_name = "FILE")]
+    rejected: Option<PathBuf>,
+    /// Sheet of a spreadsheet. Default: the first.
+    #[arg(long)]
+    sheet: Option<String>,
+    /// Encoding, such as big5 or windows-1252. Default: found out.
+    #[arg(long)]
+    encoding: Option<String>,
+    /// What separates columns. Default: found out.
+    #[arg(long)]
+    delimiter: Option<char>,
+    /// The first row is no header.
+    #[arg(long)]
+    no_header: bool,
+    /// Rows with too few cells are filled up instead of rejected.
+    #[arg(long)]
+    fill_short_rows: bool,
+    /// One JSON object at the end.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Rows looked at for guessing.
+const SAMPLE: usize = 200;
+/// Rows of one transaction on SQLite, while no server works on the file.
+const ALONE: usize = 25_000;
+/// Rows of one transaction beside others who write.
+const BESIDE_OTHERS: usize = 2_000;
+
+pub async fn run(settings: Settings, options: Options) -> Result<ExitCode> {
+    let country = match &options.country {
+        Some(code) => Some(
+            Region::new(&code.to_uppercase())
+                .with_context(|| format!("--country {code}: not a country's two letters, such as TW or BR"))?,
+        ),
+        None => None,
+    };
+    let (header, samples, guesses) = look(&options)?;
+    let mapping = match &options.mapping {
+        Some(path) => read_mapping(path)?,
+        None => Mapping::from_guesses(&guesses),
+    };
+    if let Some(path) = &options.save_mapping {
+        let text = toml::to_string_pretty(&mapping)?;
+        std::fs::write(path, text).with_context(|| path.display().to_string())?;
+        eprintln!(
+            "the mapping of {} columns is in {}: edit it and give it with --mapping",
+            header.len(),
+            path.display()
+        );
+        return Ok(ExitCode::SUCCESS);
+    }
+    let uses = mapping.resolve(&header).map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(|p| format!("  {p}")).collect();
+        anyhow::anyhow!("the mapping doesn't fit the table:\n{}", lines.join("\n"))
+    })?;
+    let rules = Rules { uses, country };
+    if options.preview {
+        return preview(&options, &guesses, &rules, &samples);
+    }
+    import(&settings, &options, &rules, &mapping).await
+}
+
+fn reading(options: &Options) -> Result<Reading> {
+    Ok(Reading {
+        encoding: options.encoding.clone(),
+        delimiter: options.delimiter.map(Delimiter::new).transpose()?,
+        header: options.no_header.then_some(false),
+        short_rows: if options.fill_short_rows { ShortRows::Fill } else { ShortRows::Bad },
+        country: options.country.clone(),
+        ..Reading::default()
+    })
+}
+
+fn table(options: &Options) -> Result<Table> {
+    Table::open(&options.file, options.sheet.as_deref(), &reading(options)?)
+        .with_context(|| options.file.display().to_string())
+}
+
+/// The header, the first rows, and what the columns seem to be.
+fn look(options: &Options) -> Result<(Vec<String>, Vec<Vec<String>>, Vec<Guess>)> {
+    let mut table = table(options)?;
+    let header = table.header().to_vec();
+    let (mut samples, mut row) = (Vec::new(), Row::new());
+    while samples.len() < SAMPLE {
+        match table.next(&mut row)? {
+            Step::Row => samples.push(row.cells().map(str::to_owned).collect()),
+            Step::Bad(_) => {}
+            Step::End => break,
+        }
+    }
+    let guesses = guess(&header, &samples);
+    Ok((header, samples, guesses))
+}
+
+fn read_mapping(path: &Path) -> Result<Mapping> {
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    toml::from_str(&text).with_context(|| path.display().to_string())
+}
+
+fn preview(options: &Options, guesses: &[Guess], rules: &Rules, samples: &[Vec<String>]) -> Result<ExitCode> {
+    let columns: Vec<_> = guesses
+        .iter()
+        .zip(&rules.uses)
+        .map(|(g, used)| json!({ "column": g.column, "use": used.to_string(), "confidence": g.confidence, "reason": g.reason }))
+        .collect();
+    let mut table = table(options)?;
+    let (mut rows, mut row) = (Vec::new(), Row::new());
+    while rows.len() < 10 {
+        match table.next(&mut row)? {
+            Step::End => break,
+            Step::Bad(bad) => rows.push(json!({ "line": bad.line, "rejected": bad.code.as_str() })),
+            Step::Row => rows.push(match rules.read(&row) {
+                Ok(taken) => json!({ "line": row.line(), "taken": taken.draft }),
+                Err(p) => json!({ "line": row.line(), "rejected": p.code, "value": p.value, "reason": p.reason,
+                    "suggestion": p.suggestion }),
+            }),
+        }
+    }
+    if options.json {
+        print_json(&json!({ "columns": columns, "rows": rows }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for (g, used) in guesses.iter().zip(&rules.uses) {
+        let example = samples
+            .iter()
+            .filter_map(|s| s.get(guesses.iter().position(|o| o.column == g.column)?))
+            .find(|c| !c.is_empty());
+        println!(
+            "{:<24} {:<22} {:>3} %  {}   e.g. {}",
+            g.column,
+            used.to_string(),
+            g.confidence,
+            g.reason,
+            example.map_or("", String::as_str)
+        );
+    }
+    println!();
+    for row in rows {
+        println!("{row}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn import(settings: &Settings, options: &Options, rules: &Rules, mapping: &Mapping) -> Result<ExitCode> {
+    let begun = Instant::now();
+    let name = options.file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let source = options.source.clone().unwrap_or(name);
+    if source.is_empty() || source.len() > 200 {
+        bail!("--source: 1 to 200 characters");
+    }
+    let how = serde_json::to_string(&json!([
+        mapping,
+        rules.country,
+        options.overwrite,
+        options.sheet,
+        options.encoding,
+        options.delimiter,
+        options.no_header,
+        options.fill_short_rows
+    ]))?;
+    let mut told = Told::new(options.json);
+    let mut table = table(options)?;
+    let path = options.rejected.clone().unwrap_or_else(|| {
+        let mut name = options.file.clone().into_os_string();
+        name.push(".rejected.csv");
+        name.into()
+    });
+    let mut rejects = if options.dry_run {
+        None
+    } else {
+        Some(Rejects::create(&path, table.header(), Delimiter::COMMA).with_context(|| path.display().to_string())?)
+    };
+    let staged = stage(&mut table, rules, rejects.as_mut(), |table, counted| told.reading(table, counted))?;
+    if let Some(rejects) = rejects {
+        rejects.finish()?;
+    }
+    let report = apply(settings, options, &source, &how, &staged, &mut told).await?;
+    told.end();
+    show(options, &source, &report, begun.elapsed(), (!options.dry_run && report.counted.rejected > 0).then_some(&path))
+}
+
+async fn apply(
+    settings: &Settings,
+    options: &Options,
+    source: &str,
+    how: &str,
+    staged: &Staged,
+    told: &mut Told,
+) -> Result<Report> {
+    let store = open(settings).await?;
+    let target = Target {
+        people: &store,
+        workspace: WORKSPACE,
+        source: source.to_owned(),
+        overwrite: options.overwrite,
+        ids: Arc::new(TimeIds),
+        now,
+        batch: if is_alone(&settings.database) { ALONE } else { BESIDE_OTHERS },
+    };
+    let report = if options.dry_run {
+        target.look(staged, |done, all| told.applying(done, all)).await?
+    } else {
+        let mark = fingerprint(&options.file, how)?;
+        target.apply(staged, &mark, |done, all| told.applying(done, all)).await?
+    };
+    if !options.dry_run {
+        let data = json!({ "run": report.run, "source": source, "rows": report.counted.rows, "created": report.created,
+            "updated": report.updated, "rejected": report.counted.rejected });
+        note(&store, "contacts.import", Some(source.to_owned()), data).await?;
+    }
+    store.close().await;
+    Ok(report)
+}
+
+/// True when no server works on this SQLite file: larger transactions keep nobody waiting then.
+fn is_alone(database: &Database) -> bool {
+    let Database::Sqlite(path) = database else { return false };
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    match std::fs::File::open(&name) {
+        Ok(file) => file.try_lock().is_ok(),
+        Err(_) => true,
+    }
+}
+
+fn show(
+    options: &Options,
+    source: &str,
+    report: &Report,
+    took: Duration,
+    rejected: Option<&PathBuf>,
+) -> Result<ExitCode> {
+    let seconds = took.as_secs_f64();
+    let rate = report.counted.rows as f64 / seconds.max(0.001);
+    if options.json {
+        let mut all = serde_json::to_value(report)?;
+        if let Some(all) = all.as_object_mut() {
+            all.insert("source".into(), source.into());
+            all.insert("dry_run".into(), options.dry_run.into());
+            all.insert("seconds".into(), ((seconds * 100.0).round() / 100.0).into());
+            all.insert("rows_per_s".into(), rate.round().into());
+            all.insert("rejected_file".into(), rejected.map(|p| p.display().to_string()).into());
+        }
+        print_json(&all)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let c = &report.counted;
+    let would = if options.dry_run { "would be " } else { "" };
+    println!("{source}: {} rows in {seconds:.1} s ({rate:.0} a second)", c.rows);
+    if report.resumed_after > 0 {
+        println!("  went on after {} rows that an earlier run had applied", report.resumed_after);
+    }
+    println!("  {:>9}  {would}created", report.created);
+    println!("  {:>9}  {would}changed", report.updated);
+    println!("  {:>9}  known, nothing new", report.unchanged);
+    if report.erased > 0 {
+        println!(
+            "  {:>9}  kept out: their people were erased (lines {:?} …)",
+            report.erased,
+            report.erased_lines.iter().take(5).collect::<Vec<_>>()
+        );
+    }
+    println!("  {:>9}  rejected", c.rejected);
+    for (reason, n) in &c.rejected_by_reason {
+        println!("    {n:>9}  {reason}");
+    }
+    println!("  {:>9}  rows repeat a number of the table", c.repeated_numbers);
+    for (kind, n) in &c.flagged {
+        println!("  {n:>9}  numbers are {kind}: taken, and worth a look");
+    }
+    if let Some(path) = rejected {
+        println!("  rejected rows, with reasons: {}\n  mend them there and import that file", path.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Progress on standard error, where somebody looks.
+struct Told {
+    begun: Instant,
+    last: Instant,
+    on: bool,
+}
+
+impl Told {
+    fn new(quiet: bool) -> Self {
+        let now = Instant::now();
+        Self { begun: now, last: now, on: !quiet && std::io::stderr().is_terminal() }
+    }
+
+    fn due(&mut self) -> bool {
+        let due = self.on && self.last.elapsed() > Duration::from_millis(200);
+        if due {
+            self.last = Instant::now();
+        }
+        due
+    }
+
+    fn reading(&mut self, table: &Table, counted: &Counted) {
+        if self.due() {
+            let p = table.progress();
+            eprint!(
+                "\r\x1b[Kreading    {}   {} rows, {} rejected",
+                share(p.done, p.total),
+                counted.rows,
+                counted.rejected
+            );
+        }
+    }
+
+    fn applying(&mut self, done: u64, all: u64) {
+        if self.due() {
+            let seconds = self.begun.elapsed().as_secs_f64();
+            let rate = done as f64 / seconds.max(0.001);
+            let left = (all.saturating_sub(done)) as f64 / rate.max(1.0);
+            eprint!("\r\x1b[Kapplying   {}   {done} of {all}, {rate:.0} a second, {left:.0} s left", share(done, all));
+        }
+    }
+
+    fn end(&self) {
+        if self.on {
+            eprint!("\r\x1b[K");
+        }
+    }
+}
+
+fn share(done: u64, all: u64) -> String {
+    if all == 0 { "      ".into() } else { format!("{:>4.0} %", done as f64 * 100.0 / all as f64) }
+}

@@ -1,0 +1,244 @@
+//! From a row of a table to a draft of a person, or to the reasons why not. A row is taken whole or not at all: one cell that
+//! can't be right rejects it, with what is wrong and how to mend it.
+//! Must not touch: files and the database.
+
+use ponte_domain::people::Draft;
+use ponte_domain::phone::{Line, PhoneProblem, Region};
+use ponte_domain::profile::{Label, core};
+use ponte_tables::Row;
+use ponte_tables::mapping::{ColumnUse, ConsentPart, yes};
+use std::borrow::Cow;
+
+/// Why a row is rejected.
+pub struct Problem {
+    /// Place of the column, `None` for the whole row.
+    pub column: Option<usize>,
+    /// The value that is wrong.
+    pub value: String,
+    /// Stable code.
+    pub code: &'static str,
+    /// One sentence.
+    pub reason: Cow<'static, str>,
+    /// How to mend it.
+    pub suggestion: Cow<'static, str>,
+}
+
+/// How rows are read.
+pub struct Rules {
+    /// What each column is used for.
+    pub uses: Vec<ColumnUse>,
+    /// Country of numbers without country code, when the row names none.
+    pub country: Option<Region>,
+}
+
+/// A row that was taken, and the kinds of line of its numbers that deserve a look.
+pub struct Taken {
+    /// What an import applies.
+    pub draft: Draft,
+    /// Flagged kinds of line.
+    pub flagged: Vec<Line>,
+}
+
+impl Rules {
+    /// Reads a row.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it.
+    pub fn read(&self, row: &Row) -> Result<Taken, Problem> {
+        let mut draft = Draft { line: row.line(), ..Draft::default() };
+        let mut flagged = Vec::new();
+        let country = self.country_of(row).or(self.country);
+        let (mut first, mut last) = ("", "");
+        for (place, used_as) in self.uses.iter().enumerate() {
+            let cell = row.get(place).unwrap_or_default().trim();
+            if cell.is_empty() {
+                continue;
+            }
+            match used_as {
+                ColumnUse::Key => draft.key = Some(cell.to_owned()),
+                ColumnUse::Phone => {
+                    let phone = ponte_domain::phone::parse(cell, country).map_err(|p| phone_problem(place, cell, p))?;
+                    if phone.line.is_flagged() {
+                        flagged.push(phone.line);
+                    }
+                    if !phone.line.can_have_whatsapp() && !draft.labels.contains(&Label::Unreachable) {
+                        draft.labels.push(Label::Unreachable);
+                    }
+                    if !draft.phones.contains(&phone.e164) {
+                        draft.phones.push(phone.e164);
+                    }
+                }
+                ColumnUse::FirstName => first = cell,
+                ColumnUse::LastName => last = cell,
+                ColumnUse::Field(key) => field(&mut draft, place, key, cell)?,
+                ColumnUse::Tags => {
+                    draft
+                        .tags
+                        .extend(cell.split([',', ';', '|']).map(str::trim).filter(|t| !t.is_empty()).map(Into::into));
+                }
+                ColumnUse::Label(name) => label(&mut draft, place, name, cell)?,
+                ColumnUse::Consent(part) => {
+                    let key = match part {
+                        ConsentPart::Given => "consent",
+                        ConsentPart::Date => "consent_date",
+                        ConsentPart::Source => "consent_source",
+                        ConsentPart::Proof => "consent_proof",
+                    };
+                    draft.fields.push((key.to_owned(), cell.to_owned()));
+                }
+                _ => {}
+            }
+        }
+        if !(first.is_empty() && last.is_empty()) && !draft.fields.iter().any(|(key, _)| key == core::NAME) {
+            draft.fields.push((core::NAME.to_owned(), whole_name(first, last)));
+        }
+        let known =
+            draft.key.is_some() || !draft.phones.is_empty() || draft.fields.iter().any(|(k, _)| k == core::EMAIL);
+        if !known {
+            return Err(Problem {
+                column: None,
+                value: String::new(),
+                code: "nobody",
+                reason: "The row has neither a phone number nor an e-mail address nor a key.".into(),
+                suggestion: "Add one of them, or leave the row out.".into(),
+            });
+        }
+        Ok(Taken { draft, flagged })
+    }
+
+    /// The row's own country, when a column tells it as two letters.
+    fn country_of(&self, row: &Row) -> Option<Region> {
+        let place = self.uses.iter().position(|u| matches!(u, ColumnUse::Field(key) if key == core::COUNTRY))?;
+        let cell = row.get(place)?.trim();
+        (cell.len() == 2).then(|| Region::new(&cell.to_ascii_uppercase())).flatten()
+    }
+}
+
+fn phone_problem(place: usize, cell: &str, problem: PhoneProblem) -> Problem {
+    Problem {
+        column: Some(place),
+        value: cell.to_owned(),
+        code: problem.code(),
+        reason: problem.reason().into(),
+        suggestion: problem.suggestion().into(),
+    }
+}
+
+/// Chinese names are written without a space, family name first.
+fn whole_name(first: &str, last: &str) -> String {
+    let han = |text: &str| text.chars().all(|c| ('\u{4e00}'..='\u{9fff}').contains(&c));
+    if !first.is_empty() && !last.is_empty() && han(first) && han(last) {
+        return format!("{last}{first}");
+    }
+    format!("{first} {last}").trim().to_owned()
+}
+
+fn field(draft: &mut Draft, place: usize, key: &str, cell: &str) -> Result<(), Problem> {
+    let value = match key {
+        core::EMAIL => {
+            let email = cell.to_lowercase();
+            if !is_email(&email) {
+                return Err(Problem {
+                    column: Some(place),
+                    value: cell.to_owned(),
+                    code: "email_invalid",
+                    reason: "This is no e-mail address.".into(),
+                    suggestion: "Write it as name@example.com, or leave it empty.".into(),
+                });
+            }
+            email
+        }
+        core::BIRTHDAY => match day(cell) {
+            Some(day) => day,
+            None => {
+                // Not lost: kept as it was written, under a name that says so.
+                draft.fields.push(("birthday_as_written".to_owned(), cell.to_owned()));
+                return Ok(());
+            }
+        },
+        core::COUNTRY if cell.len() == 2 => cell.to_ascii_uppercase(),
+        _ => cell.to_owned(),
+    };
+    draft.fields.push((key.to_owned(), value));
+    Ok(())
+}
+
+fn is_email(text: &str) -> bool {
+    let Some((name, host)) = text.rsplit_once('@') else { return false };
+    let plain = |s: &str| !s.is_empty() && !s.contains(char::is_whitespace) && !s.contains([',', ';', '<', '>', '"']);
+    plain(name)
+        && plain(host)
+        && host.contains('.')
+        && !host.starts_with('.')
+        && !host.ends_with('.')
+        && !host.contains("..")
+        && text.len() <= 254
+}
+
+/// `YYYY-MM-DD` of a date with the year first, or with a day that can't be a month; `None` where day and month can't be told
+/// apart or there is no such day.
+fn day(text: &str) -> Option<String> {
+    let text = text.split([' ', 'T']).next().unwrap_or_default();
+    let parts: Vec<&str> = text.split(['-', '/', '.', '年', '月', '日']).filter(|p| !p.is_empty()).collect();
+    let number = |s: &&str| s.parse::<i16>().ok();
+    let [a, b, c] = parts.as_slice() else { return None };
+    let (year, month, day) = match (a.len(), c.len()) {
+        (4, _) => (number(a)?, number(b)?, number(c)?),
+        (_, 4) if number(a)? > 12 => (number(c)?, number(b)?, number(a)?),
+        (_, 4) if number(b)? > 12 => (number(c)?, number(a)?, number(b)?),
+        // A dot is written only where the day comes first.
+        (_, 4) if text.contains('.') || a == b => (number(c)?, number(b)?, number(a)?),
+        _ => return None,
+    };
+    let date = jiff::civil::Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()?;
+    Some(date.to_string())
+}
+
+fn label(draft: &mut Draft, place: usize, name: &str, cell: &str) -> Result<(), Problem> {
+    match (yes(cell), Label::parse(name)) {
+        (Some(true), Some(label)) if !draft.labels.contains(&label) => draft.labels.push(label),
+        (Some(_), _) => {}
+        (None, _) => {
+            return Err(Problem {
+                column: Some(place),
+                value: cell.to_owned(),
+                code: "label_unclear",
+                reason: format!("It doesn't say yes or no to the label {name}.").into(),
+                suggestion: "Write yes or no (1 or 0, true or false, sim or não, 是 or 否).".into(),
+            });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_that_can_be_told_and_days_that_can_not() {
+        for (text, want) in [
+            ("1990-02-28", Some("1990-02-28")),
+            ("31/12/1985", Some("1985-12-31")),
+            ("12/31/1985", Some("1985-12-31")),
+            ("5.6.1970", Some("1970-06-05")),
+            ("1984年3月7日", Some("1984-03-07")),
+            ("2001-05-06 00:00:00", Some("2001-05-06")),
+            ("03/04/1990", None),
+            ("31/02/1990", None),
+            ("soon", None),
+        ] {
+            assert_eq!(day(text).as_deref(), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_and_names() {
+        assert!(
+            is_email("a@b.co") && !is_email("a@b") && !is_email("a b@c.de") && !is_email("@b.co") && !is_email("a@.co")
+        );
+        assert_eq!(whole_name("小明", "王"), "王小明");
+        assert_eq!(whole_name("Ana", "Lima"), "Ana Lima");
+        assert_eq!(whole_name("", "Lima"), "Lima");
+    }
+}

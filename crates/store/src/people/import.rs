@@ -1,0 +1,276 @@
+//! Applying rows of an import: look up whose they are, let the pure decision decide, write people and identifiers, and move the
+//! run on: one transaction, so that a killed run goes on where it stood.
+//! Hot: a million rows go through here. Rows come sorted by their first number, so that the tables' indexes grow at their
+//! ends; what can't exist yet isn't looked for.
+
+use super::packed;
+use crate::apply;
+use crate::conn::{Conn, Val, vals};
+use crate::load;
+use ponte_domain::Millis;
+use ponte_domain::error::StoreError;
+use ponte_domain::identity::{Identity, IdentityKind};
+use ponte_domain::ids::{PersonId, WorkspaceId};
+use ponte_domain::people::import::{Changes, Outcome, View, lookups};
+use ponte_domain::people::{Draft, PersonCard};
+use ponte_domain::ports::people::{Applied, ImportFn, ImportRun, VariantsFn};
+use ponte_domain::profile::Profile;
+use sqlx::FromRow;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use uuid::Uuid;
+
+#[derive(FromRow)]
+struct RunRow {
+    id: Uuid,
+    source: String,
+    fingerprint: String,
+    applied: i64,
+    created: i64,
+    updated: i64,
+    unchanged: i64,
+    erased: i64,
+    started_at: Millis,
+    finished_at: Option<Millis>,
+}
+
+fn count(n: i64) -> u64 {
+    u64::try_from(n).unwrap_or(0)
+}
+
+impl RunRow {
+    const COLUMNS: &'static str =
+        "id, source, fingerprint, applied, created, updated, unchanged, erased, started_at, finished_at";
+
+    fn read(self) -> ImportRun {
+        ImportRun {
+            id: self.id,
+            source: self.source,
+            fingerprint: self.fingerprint,
+            applied: count(self.applied),
+            created: count(self.created),
+            updated: count(self.updated),
+            unchanged: count(self.unchanged),
+            erased: count(self.erased),
+            started_at: self.started_at,
+            finished_at: self.finished_at,
+        }
+    }
+}
+
+pub(crate) async fn begin(
+    c: &mut Conn,
+    workspace: WorkspaceId,
+    id: Uuid,
+    source: &str,
+    fingerprint: &str,
+    now: Millis,
+) -> Result<ImportRun, StoreError> {
+    let open: Option<RunRow> = c
+        .first(
+            format!(
+                "SELECT {} FROM import_run WHERE workspace_id = $1 AND source = $2 AND fingerprint = $3 \
+                 AND finished_at IS NULL ORDER BY started_at DESC LIMIT 1",
+                RunRow::COLUMNS
+            ),
+            vals![workspace.0, source, fingerprint],
+        )
+        .await?;
+    if let Some(open) = open {
+        return Ok(open.read());
+    }
+    c.exec(
+        "INSERT INTO import_run (workspace_id, id, source, fingerprint, applied, created, updated, unchanged, erased, \
+         started_at, changed_at) VALUES ($1, $2, $3, $4, 0, 0, 0, 0, 0, $5, $5)",
+        vals![workspace.0, id, source, fingerprint, now],
+    )
+    .await?;
+    Ok(ImportRun {
+        id,
+        source: source.to_owned(),
+        fingerprint: fingerprint.to_owned(),
+        applied: 0,
+        created: 0,
+        updated: 0,
+        unchanged: 0,
+        erased: 0,
+        started_at: now,
+        finished_at: None,
+    })
+}
+
+/// Runs, newest first.
+pub(crate) async fn runs(c: &mut Conn, workspace: WorkspaceId, limit: i64) -> Result<Vec<ImportRun>, StoreError> {
+    let rows: Vec<RunRow> = c
+        .all(
+            format!(
+                "SELECT {} FROM import_run WHERE workspace_id = $1 ORDER BY started_at DESC, id DESC LIMIT $2",
+                RunRow::COLUMNS
+            ),
+            vals![workspace.0, limit],
+        )
+        .await?;
+    Ok(rows.into_iter().map(RunRow::read).collect())
+}
+
+/// A batch to apply.
+pub(crate) struct Batch<'a> {
+    pub(crate) run: Uuid,
+    pub(crate) source: &'a str,
+    pub(crate) from: u64,
+    pub(crate) drafts: &'a [Draft],
+    pub(crate) variants: &'a VariantsFn,
+    pub(crate) decide: &'a ImportFn,
+    pub(crate) now: Millis,
+}
+
+pub(crate) async fn apply(c: &mut Conn, workspace: WorkspaceId, batch: &Batch<'_>) -> Result<Applied, StoreError> {
+    let rows = i64::try_from(batch.drafts.len()).unwrap_or(i64::MAX);
+    let from = i64::try_from(batch.from).unwrap_or(i64::MAX);
+    let moved = c
+        .exec(
+            "UPDATE import_run SET applied = applied + $4, changed_at = $5 WHERE workspace_id = $1 AND id = $2 \
+             AND applied = $3 AND finished_at IS NULL",
+            vals![workspace.0, batch.run, from, rows, batch.now],
+        )
+        .await?;
+    if moved == 0 {
+        return Err(StoreError::LeaseLost);
+    }
+    let view = view(c, workspace, batch.source, batch.drafts, batch.variants).await?;
+    let changes = (batch.decide)(batch.drafts, view);
+    write(c, workspace, batch.now, &changes).await?;
+    let done = Applied { applied: batch.from + batch.drafts.len() as u64, ..counted(batch.drafts, &changes) };
+    let n = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    c.exec(
+        "UPDATE import_run SET created = created + $3, updated = updated + $4, unchanged = unchanged + $5, \
+         erased = erased + $6 WHERE workspace_id = $1 AND id = $2",
+        vals![
+            workspace.0,
+            batch.run,
+            n(done.created),
+            n(done.updated),
+            n(done.unchanged),
+            n(done.erased_lines.len() as u64)
+        ],
+    )
+    .await?;
+    Ok(done)
+}
+
+fn counted(drafts: &[Draft], changes: &Changes) -> Applied {
+    let mut done = Applied::default();
+    for (draft, (outcome, _)) in drafts.iter().zip(&changes.outcomes) {
+        match outcome {
+            Outcome::Created => done.created += 1,
+            Outcome::Updated => done.updated += 1,
+            Outcome::Unchanged => done.unchanged += 1,
+            Outcome::Erased => done.erased_lines.push(draft.line),
+        }
+    }
+    done
+}
+
+/// What applying would come to.
+pub(crate) async fn look(
+    c: &mut Conn,
+    workspace: WorkspaceId,
+    source: &str,
+    drafts: &[Draft],
+    variants: &VariantsFn,
+    decide: &ImportFn,
+) -> Result<Applied, StoreError> {
+    let view = view(c, workspace, source, drafts, variants).await?;
+    Ok(counted(drafts, &decide(drafts, view)))
+}
+
+/// What is stored about the rows. What lies beyond the highest stored value of its kind isn't there, and isn't looked for: the
+/// rows of a first import all do.
+async fn view(
+    c: &mut Conn,
+    workspace: WorkspaceId,
+    source: &str,
+    drafts: &[Draft],
+    variants: &VariantsFn,
+) -> Result<View, StoreError> {
+    let mut wanted: HashSet<Identity> = HashSet::new();
+    for draft in drafts {
+        wanted.extend(lookups(draft, source, &|digits| variants(digits)));
+    }
+    let mut highest: HashMap<(IdentityKind, String), Option<String>> = HashMap::new();
+    for identity in &wanted {
+        let key = (identity.kind, identity.scope.clone());
+        if let std::collections::hash_map::Entry::Vacant(place) = highest.entry(key) {
+            let row: Option<(Option<String>,)> = c
+                .first(
+                    "SELECT MAX(value) FROM identity WHERE workspace_id = $1 AND kind = $2 AND scope = $3",
+                    vals![workspace.0, identity.kind.as_str(), identity.scope.as_str()],
+                )
+                .await?;
+            place.insert(row.and_then(|(max,)| max));
+        }
+    }
+    let mut sought: Vec<&Identity> = wanted
+        .iter()
+        .filter(|i| {
+            let max = highest.get(&(i.kind, i.scope.clone())).and_then(Option::as_ref);
+            // PostgreSQL may sort text by a language's rules: only "there is none" is believed there.
+            max.is_some_and(|max| c.is_postgres() || i.value <= *max)
+        })
+        .collect();
+    sought.sort_unstable();
+    let links = load::identities(c, workspace, sought.into_iter()).await?;
+    let people: BTreeSet<PersonId> = links.iter().map(|l| l.person).collect();
+    let cards = super::cards::load(c, workspace, &people).await?;
+    Ok(View {
+        owners: links.into_iter().map(|l| (l.identity, l.person)).collect(),
+        profiles: cards.into_iter().map(|card: PersonCard| (card.id, card.profile)).collect(),
+        erased: super::erase::known(c, workspace, &wanted).await?,
+    })
+}
+
+async fn write(c: &mut Conn, workspace: WorkspaceId, now: Millis, changes: &Changes) -> Result<(), StoreError> {
+    let rows = changes
+        .created
+        .iter()
+        .map(|(id, profile)| vals![workspace.0, id.0, packed::pack(profile), packed::labels(profile), now, now])
+        .collect();
+    c.insert_many("INSERT INTO person (workspace_id, id, profile, labels, created_at, changed_at)", "", rows).await?;
+    write_profiles(c, workspace, now, &changes.changed).await?;
+    let mut identities = changes.identities.clone();
+    identities.sort_unstable_by(|a, b| a.identity.cmp(&b.identity));
+    apply::identities(c, workspace, &identities).await
+}
+
+pub(crate) async fn write_profiles(
+    c: &mut Conn,
+    workspace: WorkspaceId,
+    now: Millis,
+    profiles: &[(PersonId, Profile)],
+) -> Result<(), StoreError> {
+    let rows: Vec<Vec<Val>> =
+        profiles.iter().map(|(id, profile)| vals![id.0, packed::pack(profile), packed::labels(profile)]).collect();
+    c.change_many(
+        "id, profile, labels",
+        "UPDATE person SET profile = v.profile, labels = v.labels, changed_at = $2 FROM v \
+         WHERE person.workspace_id = $1 AND person.id = v.id",
+        vals![workspace.0, now],
+        rows,
+    )
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn finish(
+    c: &mut Conn,
+    workspace: WorkspaceId,
+    run: Uuid,
+    report: &str,
+    now: Millis,
+) -> Result<(), StoreError> {
+    c.exec(
+        "UPDATE import_run SET finished_at = $3, changed_at = $3, report = $4 WHERE workspace_id = $1 AND id = $2",
+        vals![workspace.0, run, now, report],
+    )
+    .await?;
+    Ok(())
+}
