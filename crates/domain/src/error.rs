@@ -141,6 +141,17 @@ public_codes! {
     MARKETING_NEEDS_TEMPLATE = "marketing_needs_template", 422, "Marketing messages must be approved templates.";
     NUMBER_BLOCKED = "number_blocked", 422, "WhatsApp has restricted this business number.";
     PHONE_REQUIRED = "phone_required", 422, "This message needs a phone number and the recipient has none.";
+    CONSENT_MISSING = "consent_missing", 422, "The recipient has not agreed to marketing messages.";
+    FIRST_CONTACT = "first_contact", 422, "The first message to somebody can't be marketing.";
+    MESSAGES_REFUSED = "messages_refused", 422, "The recipient wants no messages but answers to their own.";
+    RECIPIENT_BLOCKED = "recipient_blocked", 422, "The recipient is labelled as blocked and gets nothing.";
+    LABEL_FORBIDS_MARKETING = "label_forbids_marketing", 422, "A label on the recipient forbids marketing messages.";
+    RECIPIENT_UNREACHABLE = "recipient_unreachable", 422, "The recipient's number is known not to be on WhatsApp.";
+    TEMPLATE_NOT_APPROVED = "template_not_approved", 422, "WhatsApp has not approved this template, or has paused it.";
+    SENDER_UNNAMED = "sender_unnamed", 422, "The business number has no name that customers see.";
+    COUNTRY_RULE = "country_rule", 422, "Marketing messages to the recipient's country are not sent.";
+    TOO_FREQUENT = "too_frequent", 422, "The recipient has had enough marketing messages for now.";
+    QUIET_HOURS = "quiet_hours", 422, "It is night where the recipient may be: the message waits.";
     UPSTREAM_REFUSED = "upstream_refused", 502, "WhatsApp did not take the request.";
     UNAVAILABLE = "unavailable", 503, "Ponte can't store this safely now. Try again.";
     INTERNAL = "internal", 500, "Something went wrong in Ponte itself.";

@@ -70,10 +70,16 @@ event_kinds! {
     PeopleUnmerged = "person.unmerged";
     /// A person's data was erased.
     PersonErased = "person.erased";
-    /// Somebody who was erased wrote again, or was written to again.
+    /// Somebody who was erased is back: a webhook names one of their identifiers.
     PersonReturned = "person.returned_after_erasure";
     /// A person stopped or resumed marketing.
     PreferenceChanged = "consent.preference";
+    /// A word was added to the consent ledger: by the person, by one of our people, by a program.
+    ConsentChanged = "consent.changed";
+    /// A person was asked for consent.
+    ConsentAsked = "consent.asked";
+    /// A question for consent ran out without an answer.
+    ConsentExpired = "consent.expired";
     /// A status for a message that this system doesn't know.
     StatusUnmatched = "status.unmatched";
     /// A notice about templates, numbers or the account.

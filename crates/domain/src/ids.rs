@@ -96,6 +96,12 @@ prefixed_id!(
     "dlt_"
 );
 
+prefixed_id!(
+    /// One entry of the consent ledger.
+    ConsentId,
+    "cst_"
+);
+
 macro_rules! opaque_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

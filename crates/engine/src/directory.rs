@@ -12,6 +12,8 @@ pub struct Number {
     pub id: NumberId,
     /// Its WhatsApp Business (messaging) account.
     pub waba_id: String,
+    /// Brand whose consent counts for it.
+    pub brand: Option<String>,
     /// Its limits; the portfolio is in them.
     pub limits: SendLimits,
 }

@@ -6,11 +6,21 @@
 //! Invariants: the same idempotency key lets in one message. A refusal names its rule and is recorded.
 //! Failure story: whoever got no answer asks again with the same key and finds what was stored.
 
+mod asking;
+mod explain;
+
+pub(crate) use asking::Asking;
+use asking::refuses_questions;
+use explain::record_of;
+pub use explain::{Explained, Unanswerable, explain};
+
 use crate::World;
-use ponte_domain::consent::ConsentView;
+use crate::question::{Facts, Rules};
+use ponte_domain::Millis;
 use ponte_domain::conversation::{class_of_origin, send_lane};
 use ponte_domain::error::{
-    IDEMPOTENCY_CONFLICT, INVALID_REQUEST, NUMBER_UNKNOWN, PublicCode, RECIPIENT_INVALID, RECIPIENT_UNKNOWN, StoreError,
+    IDEMPOTENCY_CONFLICT, INVALID_REQUEST, NUMBER_UNKNOWN, OPTED_OUT, PublicCode, RECIPIENT_INVALID, RECIPIENT_UNKNOWN,
+    StoreError,
 };
 use ponte_domain::event::{EventKind, NewEvent};
 use ponte_domain::identity::{IdShape, Identity, IdentityKind, phone_digits, shape_of};
@@ -18,12 +28,11 @@ use ponte_domain::ids::{ConversationId, MessageId, NumberId, PersonId};
 use ponte_domain::job::{Class, JobKind, NewJob};
 use ponte_domain::message::{Conversation, MessageHead, NewIdentity, NewMessage, Origin, Person, Phase};
 use ponte_domain::outbound::Outbound;
-use ponte_domain::policy::{Decision, Question, decide};
+use ponte_domain::policy::{Decision, decide};
 use ponte_domain::ports::store::{Admission, AdmitFn, AdmitKey, AdmitView, Answer};
 use ponte_domain::status::Stamps;
-use ponte_domain::{Millis, window};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -67,11 +76,19 @@ pub struct SendRequest {
 /// # Errors
 /// When the store can't: nothing was let in then.
 pub async fn admit(world: &World, requests: Vec<SendRequest>) -> Result<Vec<Answer>, StoreError> {
+    admit_all(world, requests.into_iter().map(|request| (request, None)).collect()).await
+}
+
+/// Like [`admit`]; a wish may be a question for consent.
+pub(crate) async fn admit_all(
+    world: &World,
+    requests: Vec<(SendRequest, Option<Asking>)>,
+) -> Result<Vec<Answer>, StoreError> {
     let mut answers: Vec<Option<Answer>> = Vec::with_capacity(requests.len());
     let mut keys = Vec::new();
     let mut wishes = Vec::new();
-    for request in requests {
-        match prepare(world, request) {
+    for (request, asking) in requests {
+        match prepare(world, request, asking) {
             Ok((key, wish)) => {
                 keys.push(key);
                 wishes.push(wish);
@@ -82,10 +99,9 @@ pub async fn admit(world: &World, requests: Vec<SendRequest>) -> Result<Vec<Answ
     }
     if !wishes.is_empty() {
         let wishes = Arc::new(wishes);
-        let (now, ids) = (world.clock.now(), Arc::clone(&world.ids));
+        let (now, ids, rules) = (world.clock.now(), Arc::clone(&world.ids), Rules::of(world));
         let decide: AdmitFn = Arc::new(move |views| {
-            let mut room =
-                Room { now, ids: ids.as_ref(), people: HashMap::new(), threads: HashMap::new(), keys: HashMap::new() };
+            let mut room = Room::new(now, ids.as_ref(), &rules);
             wishes.iter().zip(views).map(|(wish, view)| room.decide(wish, view)).collect()
         });
         let mut decided = world.store.admit(world.workspace, now, keys, decide).await?.into_iter();
@@ -105,7 +121,9 @@ pub async fn admit(world: &World, requests: Vec<SendRequest>) -> Result<Vec<Answ
 }
 
 /// A wish whose form was checked.
+#[derive(Clone)]
 struct Wish {
+    asking: Option<Asking>,
     number: NumberId,
     identities: Vec<Identity>,
     by_id: bool,
@@ -123,7 +141,7 @@ fn refused(rule: PublicCode, detail: impl Into<String>) -> Answer {
 }
 
 /// Checks what needs no look into the store.
-fn prepare(world: &World, request: SendRequest) -> Result<(AdmitKey, Wish), Answer> {
+fn prepare(world: &World, request: SendRequest, asking: Option<Asking>) -> Result<(AdmitKey, Wish), Answer> {
     let number = match &request.number {
         Some(id) => world.directory.get(id),
         None => world.directory.default_number(),
@@ -144,17 +162,21 @@ fn prepare(world: &World, request: SendRequest) -> Result<(AdmitKey, Wish), Answ
         None => return Err(refused(RECIPIENT_INVALID, "to: is needed")),
     };
     let hash = serde_json::to_vec(&request).map(|bytes| hex(&Sha256::digest(bytes))).unwrap_or_default();
+    let class = request.class.unwrap_or(class_of_origin(request.message.is_template()));
     let key = AdmitKey {
         number: number.id.clone(),
         identities: identities.clone(),
         person,
         idempotency_key: request.idempotency_key.clone(),
+        // What may go outside the window is for who didn't refuse it, whatever it is called: the ledger is needed for it.
+        class: if asking.is_some() || request.message.is_template() { class.max(Class::Transactional) } else { class },
     };
     let wish = Wish {
+        asking,
         number: number.id.clone(),
         identities,
         by_id: person.is_some(),
-        class: request.class.unwrap_or(class_of_origin(request.message.is_template())),
+        class,
         message: request.message,
         origin: request.origin,
         reply_to: request.reply_to,
@@ -190,6 +212,20 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
+fn facts<'a>(wish: &'a Wish, view: &'a AdmitView, now: Millis) -> Facts<'a> {
+    Facts {
+        message: &wish.message,
+        class: wish.class,
+        now,
+        number: &wish.number,
+        last_inbound_at: view.conversation.as_ref().and_then(|c| c.last_inbound_at),
+        marketing_stopped_at: view.person.as_ref().and_then(|p| p.marketing_stopped_at),
+        policy: &view.policy,
+        phone: phone_of(&view.identities).or_else(|| phone_of(&wish.identities)),
+        number_blocked_until: view.number_blocked_until,
+    }
+}
+
 /// The decisions of one batch. What an earlier wish of the batch made, a later one finds here.
 struct Room<'a> {
     now: Millis,
@@ -197,10 +233,18 @@ struct Room<'a> {
     people: HashMap<Identity, PersonId>,
     threads: HashMap<(NumberId, PersonId), ConversationId>,
     keys: HashMap<String, (Answer, String)>,
+    /// Marketing let in for a person by this batch: it counts for the next of the batch.
+    marketing: HashMap<PersonId, u32>,
+    rules: &'a Rules,
 }
 
-impl Room<'_> {
-    fn decide(&mut self, wish: &Wish, view: AdmitView) -> Admission {
+impl<'a> Room<'a> {
+    fn new(now: Millis, ids: &'a dyn ponte_domain::ids::IdSource, rules: &'a Rules) -> Self {
+        let (people, threads, keys, marketing) = Default::default();
+        Self { now, ids, people, threads, keys, marketing, rules }
+    }
+
+    fn decide(&mut self, wish: &Wish, mut view: AdmitView) -> Admission {
         if let Some(answer) = self.said_before(wish, &view) {
             return Admission { answer: Some(answer), ..Admission::default() };
         }
@@ -211,19 +255,24 @@ impl Room<'_> {
             let answer = Answer::Refused { rule: RECIPIENT_UNKNOWN, message: None, detail: None };
             return Admission { answer: Some(answer), ..Admission::default() };
         }
-        let question = Question {
-            message: &wish.message,
-            class: wish.class,
-            now: self.now,
-            window_until: view.conversation.as_ref().and_then(|c| c.last_inbound_at).map(window::closes_at),
-            consent: ConsentView { marketing_stopped_at: view.person.as_ref().and_then(|p| p.marketing_stopped_at) },
-            has_phone: has_phone(&view.identities) || has_phone(&wish.identities),
-            number_blocked_until: view.number_blocked_until,
+        if let Some(more) = view.person.as_ref().and_then(|p| self.marketing.get(&p.id)) {
+            view.policy.recent.day += more;
+            view.policy.recent.week += more;
+        }
+        let rules = self.rules;
+        let swapped = wish.outside_the_window(&view, self.now);
+        let wish = swapped.as_ref().unwrap_or(wish);
+        let facts = facts(wish, &view, self.now);
+        let question = rules.question(&facts);
+        let decision = match &wish.asking {
+            Some(asking) if refuses_questions(asking, &question) => Decision::Deny(OPTED_OUT),
+            _ => decide(&question),
         };
-        match decide(&question) {
-            Decision::Allow => self.let_in(wish, view, self.now.max(wish.not_before)),
-            Decision::Defer(until, _) => self.let_in(wish, view, until.max(wish.not_before)),
-            Decision::Deny(rule) => self.refuse(wish, view, rule),
+        let record = record_of(&question, decision);
+        match decision {
+            Decision::Allow => self.let_in(wish, view, self.now.max(wish.not_before), record),
+            Decision::Defer(until, _) => self.let_in(wish, view, until.max(wish.not_before), record),
+            Decision::Deny(rule) => self.refuse(wish, view, rule, record),
         }
     }
 
@@ -289,7 +338,7 @@ impl Room<'_> {
         (person, conversation)
     }
 
-    fn let_in(&mut self, wish: &Wish, view: AdmitView, not_before: Millis) -> Admission {
+    fn let_in(&mut self, wish: &Wish, view: AdmitView, not_before: Millis, record: Value) -> Admission {
         let mut admission = Admission::default();
         let (person, conversation) = self.place(wish, &view, &mut admission);
         let id = MessageId(self.ids.next());
@@ -303,7 +352,23 @@ impl Room<'_> {
             payload: "{}".to_owned(),
             dedup: Some(id.to_string()),
         });
-        let data = json!({ "class": wish.class, "kind": wish.message.kind() }).to_string();
+        if wish.class == Class::Marketing {
+            *self.marketing.entry(person).or_default() += 1;
+        }
+        if let Some(asking) = wish.asking.as_ref().filter(|a| !a.again) {
+            let (entry, request) = self.asked(wish, asking, person, id);
+            let data = json!({ "id": entry.id, "scope": entry.scope, "until": entry.until }).to_string();
+            admission.events.push(self.event(
+                EventKind::ConsentAsked,
+                person,
+                Some(conversation),
+                Some(id),
+                wish,
+                data,
+            ));
+            admission.asked = Some((entry, request));
+        }
+        let data = json!({ "class": wish.class, "kind": wish.message.kind(), "policy": record }).to_string();
         admission.events.push(self.event(EventKind::MessageQueued, person, Some(conversation), Some(id), wish, data));
         let answer = Answer::Queued { message: id, person, conversation, again: false };
         if let Some(key) = &wish.key {
@@ -314,7 +379,7 @@ impl Room<'_> {
     }
 
     /// Records a refusal with the person's thread when there is one; strangers leave no trace.
-    fn refuse(&mut self, wish: &Wish, view: AdmitView, rule: PublicCode) -> Admission {
+    fn refuse(&mut self, wish: &Wish, view: AdmitView, rule: PublicCode, policy: Value) -> Admission {
         let mut admission = Admission::default();
         let mut message = None;
         if let (Some(person), Some(thread)) = (&view.person, &view.conversation) {
@@ -324,7 +389,7 @@ impl Room<'_> {
             // A refusal is not kept under the key: the same wish may be right later.
             record.idempotency_key = None;
             admission.message = Some(record);
-            let data = json!({ "rule": rule.code }).to_string();
+            let data = json!({ "rule": rule.code, "policy": policy }).to_string();
             let event = self.event(EventKind::MessageRefused, person.id, Some(thread.id), Some(id), wish, data);
             admission.events.push(event);
             message = Some(id);
@@ -393,8 +458,9 @@ fn again(answer: Answer) -> Answer {
     }
 }
 
-fn has_phone(identities: &[Identity]) -> bool {
-    identities.iter().any(|i| matches!(i.kind, IdentityKind::Phone | IdentityKind::WaId))
+fn phone_of(identities: &[Identity]) -> Option<&str> {
+    let found = identities.iter().find(|i| matches!(i.kind, IdentityKind::Phone | IdentityKind::WaId));
+    found.map(|i| i.value.as_str())
 }
 
 fn new_person(id: PersonId, now: Millis) -> Person {

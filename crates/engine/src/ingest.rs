@@ -210,8 +210,10 @@ async fn apply(
     let count = updates.len() as u64;
     let keys = keys_of(&updates, world.directory.as_ref());
     let (now, ids, directory) = (world.clock.now(), Arc::clone(&world.ids), Arc::clone(&world.directory));
+    let settings = Arc::clone(&world.settings);
     let fold: FoldFn = Arc::new(move |snapshot| {
-        fold(snapshot, &updates, &Context { now, ids: ids.as_ref(), directory: directory.as_ref() })
+        let (ids, directory, consent) = (ids.as_ref(), directory.as_ref(), &settings.consent);
+        fold(snapshot, &updates, &Context { now, ids, directory, consent })
     });
     let counts = world.store.ingest(world.workspace, lease.cloned(), marks.to_vec(), keys, fold).await?;
     world.pulse.updates_read.add(count);

@@ -6,6 +6,7 @@
 //! Invariants: every worker is a reconciler: a wake-up is a hint, the periodic look is the truth. No transaction is open during
 //! an outside call. Nothing is answered or forgotten before what it caused is durable.
 
+pub mod consent;
 pub mod directory;
 pub mod dispatch;
 pub mod gate;
@@ -14,12 +15,14 @@ pub mod ingest;
 pub mod media;
 pub mod people;
 pub mod pulse;
+mod question;
 pub mod receive;
 pub mod settings;
 pub mod supervisor;
 pub mod writeback;
 
 use ponte_domain::ids::{IdSource, WorkspaceId};
+use ponte_domain::policy::Places;
 use ponte_domain::ports::channel::Channel;
 use ponte_domain::ports::store::Store;
 use ponte_domain::ports::world::{Blobs, Chance, Clock};
@@ -44,6 +47,8 @@ pub struct World {
     pub ids: Arc<dyn IdSource>,
     /// The configured numbers.
     pub directory: Arc<directory::Numbers>,
+    /// Where people may be, by their phone numbers.
+    pub places: Arc<dyn Places>,
     /// Limits and schedules.
     pub settings: Arc<settings::Settings>,
     /// Counters for those who watch.

@@ -1,5 +1,7 @@
 //! Limits and schedules, as data. Every number has its reason here and stands in the configuration file.
 
+use ponte_domain::consent::ConsentSettings;
+use ponte_domain::policy::PolicySettings;
 use ponte_domain::retry::RetryPolicy;
 use ponte_domain::{DAY, MINUTE, Millis, SECOND};
 
@@ -37,6 +39,10 @@ pub struct Settings {
     pub media_parallel: usize,
     /// How long raw webhook bodies are kept once read. Milliseconds.
     pub journal_retention_ms: Millis,
+    /// The consent flow.
+    pub consent: ConsentSettings,
+    /// The policy's limits.
+    pub policy: PolicySettings,
 }
 
 impl Default for Settings {
@@ -66,6 +72,8 @@ impl Default for Settings {
             crm_parallel: 2,
             media_parallel: 4,
             journal_retention_ms: 30 * DAY,
+            consent: ConsentSettings::default(),
+            policy: PolicySettings::default(),
         }
     }
 }

@@ -57,6 +57,8 @@ enum Command {
     Check(commands::check::Options),
     /// Print the documented default configuration.
     Defaults,
+    /// Show, state, ask for and export what people may be sent.
+    Consent(commands::consent::Options),
 }
 
 #[tokio::main]
@@ -92,6 +94,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Migrate => commands::migrate::run(settings()?).await,
         Command::Status(options) => commands::status::run(settings()?, options).await,
         Command::Check(options) => commands::check::run(settings()?, options).await,
+        Command::Consent(options) => commands::consent::run(settings()?, options).await,
         Command::Defaults => {
             print!("{}", config::DEFAULTS);
             Ok(ExitCode::SUCCESS)

@@ -7,6 +7,7 @@ use crate::config::{CrmConnection, Settings};
 use anyhow::Context;
 use ponte_crm::hubspot::{HubSpot, HubSpotAuth, HubSpotConfig};
 use ponte_domain::ids::WorkspaceId;
+use ponte_domain::policy::CallingCodes;
 use ponte_domain::ports::crm::Crm;
 use ponte_domain::ports::store::Store;
 use ponte_engine::World;
@@ -61,6 +62,7 @@ pub async fn assemble(settings: Settings, serve: bool) -> anyhow::Result<Assembl
         chance: Arc::new(SystemChance),
         ids: Arc::new(TimeIds),
         directory: Arc::new(numbers(&settings)),
+        places: Arc::new(CallingCodes),
         settings: Arc::new(engine_settings(&settings)),
         pulse: Arc::new(Pulse::default()),
     };
@@ -120,6 +122,7 @@ fn numbers(settings: &Settings) -> Numbers {
     let numbers = settings.numbers.iter().map(|n| Number {
         id: n.phone_number_id.as_str().into(),
         waba_id: n.waba_id.clone(),
+        brand: n.brand.clone(),
         limits: n.limits.clone(),
     });
     Numbers::new(numbers.collect())
@@ -135,6 +138,8 @@ fn engine_settings(settings: &Settings) -> EngineSettings {
         unknown_settle_ms: settings.dispatch.unknown_settle_ms,
         unknown_give_up_ms: settings.dispatch.unknown_give_up_ms,
         journal_retention_ms: settings.journal_retention_ms,
+        consent: settings.consent.clone(),
+        policy: settings.policy.clone(),
         ..EngineSettings::default()
     }
 }

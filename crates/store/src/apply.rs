@@ -71,6 +71,7 @@ async fn changes_of_fold(c: &mut Conn, workspace: WorkspaceId, changes: Changes)
     reactions(c, workspace, &changes).await?;
     orphans(c, workspace, &changes).await?;
     settled(c, workspace, &changes.settled, now).await?;
+    crate::consent::folded(c, workspace, &changes).await?;
     events::append(c, workspace, changes.events).await?;
     for (scope, until) in &changes.restrictions {
         crate::sends::hold(c, workspace, scope, *until).await?;

@@ -2,6 +2,7 @@
 
 use crate::apply;
 use crate::conn::{Conn, vals};
+use crate::consent::{self, Policies};
 use crate::events;
 use crate::lanes;
 use crate::load;
@@ -24,10 +25,10 @@ pub(crate) async fn admit(
     keys: &[AdmitKey],
     decide: &AdmitFn,
 ) -> Result<Vec<Answer>, StoreError> {
-    let views = views(c, workspace, keys).await?;
+    let views = views(c, workspace, now, keys).await?;
     let admissions = Arc::clone(decide)(views);
-    let (mut people, mut identities, mut conversations, mut messages, mut jobs, mut happened, mut answers) =
-        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut people, mut identities, mut conversations, mut messages, mut jobs, mut happened, mut answers, mut asked) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for admission in admissions {
         people.extend(admission.new_person);
         identities.extend(admission.identities);
@@ -35,12 +36,14 @@ pub(crate) async fn admit(
         messages.extend(admission.message);
         jobs.extend(admission.job);
         happened.extend(admission.events);
+        asked.extend(admission.asked);
         answers.extend(admission.answer);
     }
     apply::people(c, workspace, &people).await?;
     apply::identities(c, workspace, &identities).await?;
     apply::conversations(c, workspace, &conversations).await?;
     apply::messages(c, workspace, &messages, now).await?;
+    consent::ask(c, workspace, &asked).await?;
     events::append(c, workspace, happened).await?;
     lanes::enqueue(c, workspace, now, jobs).await?;
     Ok(answers)
@@ -54,7 +57,12 @@ struct EarlierRow {
     request_hash: Option<String>,
 }
 
-async fn views(c: &mut Conn, workspace: WorkspaceId, keys: &[AdmitKey]) -> Result<Vec<AdmitView>, StoreError> {
+async fn views(
+    c: &mut Conn,
+    workspace: WorkspaceId,
+    now: Millis,
+    keys: &[AdmitKey],
+) -> Result<Vec<AdmitView>, StoreError> {
     let named: BTreeSet<&Identity> = keys.iter().flat_map(|k| &k.identities).collect();
     let links = load::identities(c, workspace, named.into_iter()).await?;
     let owner: HashMap<&Identity, PersonId> = links.iter().map(|l| (&l.identity, l.person)).collect();
@@ -72,6 +80,9 @@ async fn views(c: &mut Conn, workspace: WorkspaceId, keys: &[AdmitKey]) -> Resul
     for IdentityLink { identity, person } in load::identities_of(c, workspace, &wanted).await? {
         identities.entry(person).or_default().push(identity);
     }
+    let policy =
+        Policies::read(c, workspace, now, keys.iter().zip(&persons).filter_map(|(k, p)| Some((k.class, (*p)?))))
+            .await?;
     let earlier = earlier(c, workspace, keys).await?;
     let mut blocked = HashMap::new();
     for key in keys {
@@ -90,6 +101,7 @@ async fn views(c: &mut Conn, workspace: WorkspaceId, keys: &[AdmitKey]) -> Resul
             conversation: person.and_then(|p| conversations.get(&(key.number.clone(), p)).cloned()),
             earlier: key.idempotency_key.as_ref().and_then(|k| earlier.get(k).cloned()),
             number_blocked_until: blocked.get(&key.number).copied().flatten(),
+            policy: policy.of(key.class, person, true),
         })
         .collect())
 }

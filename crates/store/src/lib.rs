@@ -9,6 +9,7 @@
 
 mod apply;
 mod conn;
+mod consent;
 mod crm;
 mod events;
 mod gate;

@@ -1,13 +1,14 @@
 //! Loading what a fold or the gate looks at. On PostgreSQL the rows that may change are locked, in one order.
 
 use crate::conn::{Conn, Val, vals};
+use crate::consent;
 use crate::rows::{ConversationRow, HeadRow, IdentityRow, OrphanRow, PersonRow};
 use ponte_domain::conversation::{Keys, Snapshot};
 use ponte_domain::error::StoreError;
 use ponte_domain::identity::{Identity, IdentityLink};
 use ponte_domain::ids::{PersonId, WorkspaceId};
 use ponte_domain::message::{Conversation, MessageHead, Person};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// Everything stored about the keys.
 pub(crate) async fn snapshot(c: &mut Conn, workspace: WorkspaceId, keys: &Keys) -> Result<Snapshot, StoreError> {
@@ -28,13 +29,18 @@ pub(crate) async fn snapshot(c: &mut Conn, workspace: WorkspaceId, keys: &Keys) 
     let mut orphans = orphans.into_iter().map(OrphanRow::read).collect::<Result<Vec<_>, _>>()?;
     orphans.sort_by(|a, b| (&a.number, &a.wamid, a.news.kind()).cmp(&(&b.number, &b.wamid, b.news.kind())));
     orphans.dedup();
-    Ok(Snapshot {
-        identities,
-        conversations: conversations(c, workspace, &people).await?,
-        people: persons(c, workspace, &people).await?,
-        messages,
-        orphans,
-    })
+    let conversations = conversations(c, workspace, &people).await?;
+    let persons = persons(c, workspace, &people).await?;
+    // After the people are locked: what is decided on is what stands.
+    let (standings, requests) = if keys.consent {
+        (consent::standings(c, workspace, &people).await?, consent::requests(c, workspace, &people).await?)
+    } else {
+        Default::default()
+    };
+    let known: HashSet<&Identity> = identities.iter().map(|l| &l.identity).collect();
+    let unknown = keys.identities.iter().filter(|i| !known.contains(i)).cloned().collect();
+    let erased = crate::people::known_as_erased(c, workspace, &unknown).await?;
+    Ok(Snapshot { standings, requests, identities, conversations, people: persons, messages, orphans, erased })
 }
 
 pub(crate) async fn identities(

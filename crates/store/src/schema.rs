@@ -11,6 +11,7 @@ use ponte_domain::error::StoreError;
 const STEPS: &[(i64, &str, &str)] = &[
     (1, "the spine", include_str!("../migrations/0001_spine.sql")),
     (2, "packed journal", include_str!("../migrations/0002_packed_journal.sql")),
+    (3, "consent", include_str!("../migrations/0003_consent.sql")),
     (4, "people", include_str!("../migrations/0004_people.sql")),
 ];
 

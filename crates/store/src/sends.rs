@@ -5,6 +5,7 @@
 //! out what became of it before anything is sent.
 
 use crate::conn::{Conn, vals};
+use crate::consent::Policies;
 use crate::events;
 use crate::lanes::{self, JobRow, Lease};
 use crate::limits::{Pairs, People};
@@ -15,10 +16,12 @@ use ponte_domain::error::{CallError, StoreError};
 use ponte_domain::event::{EventKind, NewEvent};
 use ponte_domain::identity::{Identity, IdentityKind};
 use ponte_domain::ids::{MessageId, PersonId, WorkspaceId};
-use ponte_domain::job::{JobEnd, JobKind, Lane};
+use ponte_domain::job::{Class, JobEnd, JobKind, Lane};
 use ponte_domain::message::{MessageHead, NewIdentity, Phase};
 use ponte_domain::ports::channel::Address;
-use ponte_domain::ports::store::{ClaimedSends, OutMessage, SendClaim, SendEnd, SendSettlement, SendTask, SendWhat};
+use ponte_domain::ports::store::{
+    ClaimedSends, OutMessage, PolicyView, SendClaim, SendEnd, SendSettlement, SendTask, SendWhat,
+};
 use ponte_domain::{Millis, SECOND};
 use serde_json::json;
 use sqlx::FromRow;
@@ -268,6 +271,7 @@ async fn out_messages(
                 to: None,
                 last_inbound_at: row.last_inbound_at,
                 marketing_stopped_at: row.marketing_stopped_at,
+                policy: PolicyView::default(),
                 number_blocked_until: (restricted > claim.now).then_some(restricted),
                 first_attempt_at: row.first_attempt_at,
                 later_ones_reported: false,
@@ -278,11 +282,21 @@ async fn out_messages(
     for link in load::identities_of(c, claim.workspace, &people).await? {
         addresses.entry(link.person).or_default().push(link.identity);
     }
+    // As it stands now: a withdrawal since the message was let in counts.
+    let wanted = messages.values().map(|m| (looked_up_as(m), m.head.person));
+    let policy = Policies::read(c, claim.workspace, claim.now, wanted).await?;
     for message in messages.values_mut() {
         let known = addresses.get(&message.head.person).map(Vec::as_slice).unwrap_or_default();
         message.to = address(known, &claim.limits.portfolio);
+        message.policy = policy.of(looked_up_as(message), Some(message.head.person), false);
     }
     Ok(messages)
+}
+
+/// A template may go outside the window: the ledger is asked, whatever class it was given.
+fn looked_up_as(m: &OutMessage) -> Class {
+    let class = m.head.class.unwrap_or(Class::Reply);
+    if m.template.is_some() { class.max(Class::Transactional) } else { class }
 }
 
 /// Where a message goes: the WhatsApp id, which surely has an account, else the phone, else the user id.

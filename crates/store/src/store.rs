@@ -3,17 +3,20 @@
 use crate::conn::{Conn, Inner};
 use crate::wake::Wakes;
 use crate::writer::Writer;
-use crate::{apply, crm, events, gate, journal, lanes, leases, look, schema, sends};
+use crate::{apply, consent, crm, events, gate, journal, lanes, leases, look, schema, sends};
 use async_trait::async_trait;
 use ponte_domain::Millis;
+use ponte_domain::consent::Entry;
 use ponte_domain::conversation::Keys;
 use ponte_domain::error::StoreError;
-use ponte_domain::event::{Event, EventCursor};
-use ponte_domain::ids::{ConnectionId, ConversationId, DeadLetterId, MessageId, PersonId, WorkspaceId};
+use ponte_domain::event::{Event, EventCursor, NewEvent};
+use ponte_domain::identity::Identity;
+use ponte_domain::ids::{ConnectionId, ConsentId, ConversationId, DeadLetterId, MessageId, PersonId, WorkspaceId};
 use ponte_domain::job::{ClaimedLane, DeadLetter, JobKind, NewJob};
 use ponte_domain::ports::store::{
-    AdmitFn, AdmitKey, Answer, ClaimedSends, CrmEnd, CrmView, FoldFn, IngestCounts, JournalEntry, Lease, MediaEnd,
-    MessageView, Overview, Page, Queues, Segment, SendClaim, SendSettlement, Store, Topic,
+    AdmitFn, AdmitKey, Answer, ClaimedSends, ConsentDone, ConsentDue, ConsentFile, CrmEnd, CrmView, FoldFn,
+    IngestCounts, JournalEntry, Lease, MediaEnd, MessageView, Overview, Page, Queues, Segment, SendClaim,
+    SendSettlement, Store, Topic,
 };
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -455,6 +458,41 @@ impl Store for SqlStore {
 
     async fn tidy(&self, workspace: WorkspaceId, now: Millis) -> Result<u64, StoreError> {
         write!(self, (), |c| crate::upkeep::tidy(c, workspace, now).await)
+    }
+
+    async fn consent_record(
+        &self,
+        workspace: WorkspaceId,
+        entries: Vec<Entry>,
+        events: Vec<NewEvent>,
+    ) -> Result<u64, StoreError> {
+        write!(self, (entries, events), |c| consent::record(c, workspace, &entries, events.to_vec()).await)
+    }
+
+    async fn consent_of(&self, workspace: WorkspaceId, person: PersonId) -> Result<Option<ConsentFile>, StoreError> {
+        consent::file(&mut self.reader().await?, workspace, person).await
+    }
+
+    async fn consent_export(
+        &self,
+        workspace: WorkspaceId,
+        after: Option<ConsentId>,
+        limit: i64,
+    ) -> Result<Vec<Entry>, StoreError> {
+        consent::export(&mut self.reader().await?, workspace, after, limit).await
+    }
+
+    async fn consent_due(&self, workspace: WorkspaceId, now: Millis, limit: i64) -> Result<ConsentDue, StoreError> {
+        consent::due(&mut self.reader().await?, workspace, now, limit).await
+    }
+
+    async fn consent_settle(&self, workspace: WorkspaceId, done: ConsentDone) -> Result<(), StoreError> {
+        write!(self, (done), |c| consent::settle(c, workspace, &done).await)
+    }
+
+    async fn person_by(&self, workspace: WorkspaceId, identities: &[Identity]) -> Result<Option<PersonId>, StoreError> {
+        let links = crate::load::identities(&mut self.reader().await?, workspace, identities.iter()).await?;
+        Ok(identities.iter().find_map(|i| links.iter().find(|l| l.identity == *i)).map(|l| l.person))
     }
 
     async fn wait(&self, topic: Topic, seen: u64, ms: Millis) -> u64 {

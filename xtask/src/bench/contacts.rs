@@ -76,9 +76,9 @@ async fn table(place: &mut Place, rows: u64, seed: u64) -> Result<Ran> {
         format!("[database]\nurl = \"{}\"\n[storage]\nmedia_dir = \"{}\"\n", place.database().await?, media.display()),
     )?;
     let import = ["contacts", "import", &file.display().to_string(), "--source", "messy", "--json"].map(str::to_owned);
-    let (imported, import_s, peak) = timed(&config, &import)?;
+    let (imported, import_s, peak) = timed(&config, &import).await?;
     let clean = ["contacts", "clean", "--json"].map(str::to_owned);
-    let (cleaned, clean_s, peak_clean) = timed(&config, &clean)?;
+    let (cleaned, clean_s, peak_clean) = timed(&config, &clean).await?;
     eprintln!(
         "contacts: {rows} rows: imported in {import_s:.1} s, cleaned in {clean_s:.1} s, peak {:.0} MB",
         peak.max(peak_clean)
@@ -87,7 +87,7 @@ async fn table(place: &mut Place, rows: u64, seed: u64) -> Result<Ran> {
 }
 
 /// Runs the program's command to its end: what it printed, seconds, the most memory it had.
-fn timed(config: &Path, arguments: &[String]) -> Result<(Value, f64, f64)> {
+async fn timed(config: &Path, arguments: &[String]) -> Result<(Value, f64, f64)> {
     let ponte: PathBuf = program()?;
     let begun = Instant::now();
     let mut child = Command::new(ponte)
@@ -99,7 +99,7 @@ fn timed(config: &Path, arguments: &[String]) -> Result<(Value, f64, f64)> {
     let mut peak = 0.0_f64;
     while child.try_wait()?.is_none() {
         peak = peak.max(memory_mb(child.id()).1);
-        std::thread::sleep(Duration::from_millis(20));
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let seconds = begun.elapsed().as_secs_f64();
     let output = child.wait_with_output()?;

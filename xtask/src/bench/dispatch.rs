@@ -1,5 +1,5 @@
 //! Sending: whether a number's rate is reached and never passed, at 80 and at 1,000 a second, and how long a reply waits behind
-//! a campaign of 100,000 messages that is already queued for the same number.
+//! a mailing of 100,000 messages that is already queued for the same number.
 //! Rates are counted in the ledger of the Cloud API, by the time it accepted.
 
 use super::Options;
@@ -66,7 +66,9 @@ pub async fn run(options: &Options) -> Result<ExitCode> {
         })
         .collect();
     graph.must("POST", "/_sim/inbound", Some(&json!(writers))).await?;
-    let enqueued = enqueue(&mut client, NUMBERS[0], "spring_sale", "marketing", 2_000_000, CAMPAIGN, None).await?;
+    // A hundred thousand strangers have given no consent: what they are sent at once is news of their orders. It waits behind
+    // replies as marketing does.
+    let enqueued = enqueue(&mut client, NUMBERS[0], "order_ready", "transactional", 2_000_000, CAMPAIGN, None).await?;
     let (slow_rate, slow_refused) = reached(&mut graph, NUMBERS[0], seconds).await?;
     let mut replies = replies(&mut client, &mut graph).await?;
     let (rss, peak) = memory_mb(ponte.pid());

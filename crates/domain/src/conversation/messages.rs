@@ -86,6 +86,9 @@ impl State<'_> {
         self.event(source.event(), Some(person), Some(conversation), Some(id), Some(number.clone()), None, data);
         self.touch(number, person, m, source);
         self.effects(number, person, m, source);
+        if source == Source::Customer {
+            self.consent(number, person, id, m);
+        }
         self.file_media(number, id, m);
         for orphan in waiting {
             self.adopt(id, orphan);

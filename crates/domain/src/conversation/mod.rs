@@ -5,21 +5,24 @@
 //! Must not touch: the store, the clock, chance.
 //! Failure story: none; whoever applies the changes does so in one transaction with marking the updates as read.
 
+mod consent;
 mod messages;
 mod notices;
 mod state;
 mod statuses;
 
 use crate::Millis;
+use crate::consent::{ConsentSettings, Entry, OpenRequest, Standings, Thanks};
 use crate::event::NewEvent;
 use crate::identity::{Identity, IdentityKind, IdentityLink, Party};
-use crate::ids::{IdSource, MessageId, NumberId, Wamid};
+use crate::ids::{ConsentId, IdSource, MessageId, NumberId, PersonId, Wamid};
 use crate::inbound::{InboundMessage, Update, UpdateKind};
 use crate::job::{Class, NewJob};
 use crate::message::{Conversation, MessageHead, NewIdentity, NewMessage, Person, StoredReaction};
 use crate::status::Status;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap};
 
 pub use state::send_lane;
 
@@ -45,6 +48,8 @@ pub struct Keys {
     pub wamids: BTreeSet<(NumberId, Wamid)>,
     /// Messages named by our id.
     pub messages: BTreeSet<MessageId>,
+    /// Something short was said or tapped: what stands in the consent ledger, and which questions are open, may matter.
+    pub consent: bool,
 }
 
 /// What is stored about the [`Keys`].
@@ -60,6 +65,12 @@ pub struct Snapshot {
     pub messages: Vec<MessageHead>,
     /// What came for the messages named before they were known.
     pub orphans: Vec<Orphan>,
+    /// Identifiers that nobody has and somebody had who was erased.
+    pub erased: HashSet<Identity>,
+    /// What these people allowed; loaded when [`Keys::consent`].
+    pub standings: HashMap<PersonId, Standings>,
+    /// The questions to them that are open; loaded when [`Keys::consent`].
+    pub requests: Vec<OpenRequest>,
 }
 
 /// News of a message that is not known (yet).
@@ -157,6 +168,12 @@ pub struct Changes {
     pub jobs: Vec<NewJob>,
     /// Scopes that WhatsApp restricted, and until when.
     pub restrictions: Vec<(String, Millis)>,
+    /// Words for the consent ledger; one that is there already adds nothing.
+    pub consent: Vec<Entry>,
+    /// Questions that have their answer.
+    pub answered: Vec<ConsentId>,
+    /// Acknowledgements owed.
+    pub thanks: Vec<Thanks>,
 }
 
 /// What the fold may ask.
@@ -167,6 +184,8 @@ pub struct Context<'a> {
     pub ids: &'a dyn IdSource,
     /// The portfolio of an account or number, in whose scope user ids are unique; and whether the number is configured.
     pub directory: &'a dyn Directory,
+    /// Words by which people withdraw and confirm.
+    pub consent: &'a ConsentSettings,
 }
 
 /// What the configuration knows about numbers.
@@ -191,6 +210,7 @@ pub fn keys_of(updates: &[Located], directory: &dyn Directory) -> Keys {
         match &update.kind {
             UpdateKind::Message(m) | UpdateKind::Echo(m) | UpdateKind::History(m) => {
                 keys.add_party(&m.party, &portfolio);
+                keys.consent |= consent::may_matter(&update.kind);
                 if let Some(system) = &m.system {
                     let user = |v: &Option<String>| v.as_ref().map(|v| user_identity(&portfolio, v));
                     keys.identities.extend(user(&system.user_id));

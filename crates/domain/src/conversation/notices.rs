@@ -25,6 +25,7 @@ impl State<'_> {
             && let Some(stopped) = stopped
         {
             self.stop_marketing(person, stopped, p.at);
+            self.preference_entry(person, stopped, p.at, &[&p.value]);
         }
         let dedup = said(&["preference", &person.to_string(), &p.category, &p.value, &p.at.to_string()]);
         let data = json!({ "category": p.category, "value": p.value, "at": p.at }).to_string();

@@ -2,6 +2,7 @@
 
 use super::{Changes, Context, News, Orphan, Snapshot, user_identity};
 use crate::Millis;
+use crate::consent::{OpenRequest, Standings};
 use crate::event::{EventKind, NewEvent};
 use crate::identity::{Identity, IdentityKind, Party};
 use crate::ids::{ConversationId, MessageId, NumberId, PersonId, Wamid};
@@ -26,11 +27,14 @@ pub(super) struct State<'a> {
     by_wamid: HashMap<(NumberId, Wamid), MessageId>,
     orphans: HashMap<(NumberId, Wamid), Vec<Orphan>>,
     fresh_messages: HashMap<MessageId, usize>,
+    erased: HashSet<Identity>,
     new_people: Vec<PersonId>,
     changed_people: HashSet<PersonId>,
     new_conversations: Vec<(NumberId, PersonId)>,
     changed_conversations: HashSet<(NumberId, PersonId)>,
     changed_messages: HashSet<MessageId>,
+    pub(super) standings: HashMap<PersonId, Standings>,
+    pub(super) requests: Vec<OpenRequest>,
     pub(super) changes: Changes,
 }
 
@@ -54,11 +58,14 @@ impl<'a> State<'a> {
             by_wamid,
             orphans,
             fresh_messages: HashMap::new(),
+            erased: snapshot.erased,
             new_people: Vec::new(),
             changed_people: HashSet::new(),
             new_conversations: Vec::new(),
             changed_conversations: HashSet::new(),
             changed_messages: HashSet::new(),
+            standings: snapshot.standings,
+            requests: snapshot.requests,
             changes: Changes::default(),
         }
     }
@@ -80,7 +87,14 @@ impl<'a> State<'a> {
                 }
                 *first
             }
-            None => self.create_person(at),
+            None => {
+                let person = self.create_person(at);
+                // Not unseen: somebody may have to be told, or asked again.
+                if lookup.iter().any(|i| self.erased.contains(i)) {
+                    self.event(EventKind::PersonReturned, Some(person), None, None, None, None, "{}".to_owned());
+                }
+                person
+            }
         };
         for identity in named {
             self.link(identity, person, at);

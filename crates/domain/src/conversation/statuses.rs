@@ -110,6 +110,7 @@ impl State<'_> {
         // 131050: the person stopped marketing messages from this business.
         if s.errors.iter().any(|e| e.code == 131_050) {
             self.stop_marketing(person, true, s.at);
+            self.preference_entry(person, true, s.at, &["131050", s.wamid.as_str()]);
         }
     }
 

@@ -2,9 +2,10 @@
 //! is known in the end.
 
 use super::{Changes, Context, Directory, Keys, Located, Orphan, Snapshot, fold, keys_of};
+use crate::consent::{ConsentSettings, Entry, OpenRequest, Standings, Thanks};
 use crate::event::{EventKind, NewEvent};
 use crate::identity::{Identity, IdentityLink, Party};
-use crate::ids::{IdSource, MessageId, NumberId, PersonId, Wamid};
+use crate::ids::{ConsentId, IdSource, MessageId, NumberId, PersonId, Wamid};
 use crate::inbound::{
     Edit, InboundMessage, MediaRef, NoticeError, Preference, Reaction, StatusUpdate, SystemChange, Update, UpdateKind,
 };
@@ -39,6 +40,10 @@ impl Directory for OnePortfolio {
 #[derive(Default)]
 struct Model {
     ids: Counting,
+    consent: ConsentSettings,
+    entries: BTreeMap<ConsentId, Entry>,
+    requests: Vec<OpenRequest>,
+    thanks: Vec<Thanks>,
     people: BTreeMap<PersonId, Person>,
     identities: HashMap<Identity, PersonId>,
     conversations: HashMap<(NumberId, PersonId), Conversation>,
@@ -71,6 +76,7 @@ impl Model {
         Snapshot {
             people: self.people.values().filter(|p| people.contains(&p.id)).cloned().collect(),
             conversations: self.conversations.values().filter(|c| people.contains(&c.person)).cloned().collect(),
+            erased: Default::default(),
             orphans: self
                 .orphans
                 .iter()
@@ -79,18 +85,28 @@ impl Model {
                 .collect(),
             identities: links,
             messages: heads,
+            standings: people.iter().map(|p| (*p, self.standings(*p))).collect(),
+            requests: self.requests.iter().filter(|r| people.contains(&r.person)).cloned().collect(),
         }
+    }
+
+    fn standings(&self, person: PersonId) -> Standings {
+        let entries: Vec<Entry> = self.entries.values().filter(|e| e.person == person).cloned().collect();
+        crate::consent::fold(&entries)
     }
 
     fn take(&mut self, updates: &[Located]) -> Changes {
         let keys = keys_of(updates, &OnePortfolio);
-        let context = Context { now: 1_000_000, ids: &self.ids, directory: &OnePortfolio };
+        let context = Context { now: 1_000_000, ids: &self.ids, directory: &OnePortfolio, consent: &self.consent };
         let changes = fold(self.snapshot(&keys), updates, &context);
         self.apply(changes.clone());
         changes
     }
 
     fn apply(&mut self, changes: Changes) {
+        self.entries.extend(changes.consent.into_iter().map(|e| (e.id, e)));
+        self.requests.retain(|r| !changes.answered.contains(&r.id));
+        self.thanks.extend(changes.thanks);
         for person in changes.new_people {
             assert!(self.people.insert(person.id, person).is_none());
         }
@@ -169,6 +185,7 @@ impl Model {
             })
             .collect();
         lines.extend(self.conversations.values().map(|c| format!("window {} {:?}", who(&c.person), c.last_inbound_at)));
+        lines.extend(self.people.keys().map(|p| format!("allows {} {:?}", who(p), self.standings(*p))));
         lines.extend(self.people.values().map(|p| format!("stopped {} {:?}", who(&p.id), p.marketing_stopped_at)));
         lines.extend(
             self.reactions.iter().map(|((w, p), (e, _))| format!("reaction {w} {:?} {e:?}", p.as_ref().map(who))),
@@ -244,6 +261,7 @@ fn echo(wamid: &str, n: u8, time: i64) -> Located {
 
 /// Everything that can be said about two people and a few messages. Times differ, so that "newest" is one.
 fn story() -> Vec<Located> {
+    let stop = InboundMessage { text: Some("please stop".into()), ..plain("stop", 2, 95_000) };
     let edit = |wamid: &str, target: &str, new: &str, time| {
         message(InboundMessage {
             kind: "edit".into(),
@@ -270,6 +288,7 @@ fn story() -> Vec<Located> {
         }))
     };
     vec![
+        message(stop),
         text("m1", 1, 10),
         text("m2", 2, 11),
         text("m3", 1, 12),
@@ -442,8 +461,38 @@ fn a_restriction_holds_the_numbers_of_the_account() {
     let mut update = at(UpdateKind::Account(notice));
     update.update.field = "account_update".into();
     let ids = Counting::default();
-    let context = Context { now: 1_000_000, ids: &ids, directory: &TwoNumbers };
+    let context = Context { now: 1_000_000, ids: &ids, directory: &TwoNumbers, consent: &ConsentSettings::default() };
     let changes = fold(Snapshot::default(), &[update], &context);
     let expected: Vec<_> = ["restricted/100", "restricted/101"].map(|s| (s.to_owned(), 5_000_000)).into();
     assert_eq!(changes.restrictions, expected);
+}
+
+#[test]
+fn a_stop_that_whatsapp_tells_by_an_error_is_in_the_ledger_once() {
+    let mut model = Model::default();
+    model.take(&[text("a", 1, 10), echo("b", 1, 20)]);
+    let mut failed = status("b", 1, Status::Failed, 30);
+    if let UpdateKind::Status(s) = &mut failed.update.kind {
+        s.errors = vec![NoticeError { code: 131_050, title: "stopped".into(), details: None }];
+    }
+    model.take(&[failed.clone()]);
+    model.take(&[failed]);
+    let words: Vec<_> = model.entries.values().map(|e| (e.action, e.source)).collect();
+    assert_eq!(words, [(crate::consent::Action::Withdrawn, crate::consent::Source::Preference)]);
+    assert!(model.thanks.is_empty(), "WhatsApp has told them");
+}
+
+#[test]
+fn what_is_said_in_a_group_or_by_the_business_withdraws_nothing() {
+    let mut model = Model::default();
+    let stop = |wamid: &str| InboundMessage { text: Some("STOP".into()), ..plain(wamid, 1, 10) };
+    let in_group = InboundMessage { group_id: Some("g".into()), ..stop("a") };
+    model.take(&[
+        message(in_group),
+        at(UpdateKind::Echo(Box::new(stop("b")))),
+        at(UpdateKind::History(Box::new(stop("c")))),
+    ]);
+    assert!(model.entries.is_empty());
+    model.take(&[message(stop("d"))]);
+    assert_eq!((model.entries.len(), model.thanks.len()), (1, 1));
 }

@@ -2,18 +2,18 @@
 //! whose outcome is unknown.
 
 use crate::World;
-use ponte_domain::consent::ConsentView;
+use crate::question::{Facts, Rules};
 use ponte_domain::error::{CallError, ErrorClass, ThrottleScope};
 use ponte_domain::identity::{Identity, IdentityKind};
 use ponte_domain::ids::NumberId;
 use ponte_domain::job::Class;
 use ponte_domain::message::Phase;
 use ponte_domain::outbound::Outbound;
-use ponte_domain::policy::{Decision, Question, decide};
+use ponte_domain::policy::{Decision, decide};
 use ponte_domain::ports::channel::{Accepted, Address};
 use ponte_domain::ports::store::{OutMessage, SendEnd, SendSettlement, SendTask, SendWhat};
 use ponte_domain::retry::Verdict;
-use ponte_domain::{MINUTE, Millis, window};
+use ponte_domain::{MINUTE, Millis};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Answers of one number since the last adjustment of its pace.
@@ -93,15 +93,21 @@ async fn message(world: &World, number: &NumberId, tally: &Tally, task: &SendTas
         let title = "The recipient has neither a phone number nor a user id any more.";
         return SendEnd::Dead(CallError::new(ErrorClass::Permanent, "no_address", title));
     };
-    let question = Question {
+    let rules = Rules::of(world);
+    let question = rules.question(&Facts {
         message: &outbound,
         class: m.head.class.unwrap_or(Class::Reply),
         now: world.clock.now(),
-        window_until: m.last_inbound_at.map(window::closes_at),
-        consent: ConsentView { marketing_stopped_at: m.marketing_stopped_at },
-        has_phone: matches!(to, Address::Phone(_)),
+        number,
+        last_inbound_at: m.last_inbound_at,
+        marketing_stopped_at: m.marketing_stopped_at,
+        policy: &m.policy,
+        phone: match to {
+            Address::Phone(digits) => Some(digits),
+            Address::UserId(_) => None,
+        },
         number_blocked_until: m.number_blocked_until,
-    };
+    });
     match decide(&question) {
         Decision::Deny(rule) => return SendEnd::Refused(rule),
         Decision::Defer(until, _) => return SendEnd::PutBack(until),

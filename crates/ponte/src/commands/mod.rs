@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod check;
+pub mod consent;
 pub mod contacts;
 pub mod dead_letters;
 pub mod demo;

@@ -67,7 +67,7 @@ pub async fn run(settings: Settings, options: Options) -> anyhow::Result<ExitCod
     show(&answer, options.json)
 }
 
-fn recipient(text: &str) -> To {
+pub(super) fn recipient(text: &str) -> To {
     if let Ok(person) = text.parse() {
         return To::Person(person);
     }
@@ -77,7 +77,7 @@ fn recipient(text: &str) -> To {
     To::Phone(text.to_owned())
 }
 
-fn show(answer: &Answer, as_json: bool) -> anyhow::Result<ExitCode> {
+pub(super) fn show(answer: &Answer, as_json: bool) -> anyhow::Result<ExitCode> {
     match answer {
         Answer::Queued { message, person, again, .. } => {
             if as_json {

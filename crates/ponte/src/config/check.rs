@@ -2,7 +2,7 @@
 
 use super::sections::{
     ApiKey, AppSettings, CrmAuth, CrmConnection, DatabaseSection, Dispatch, Egress, Journal, Log, NumberSettings,
-    RawApp, RawCrm, RawKey, RawNumber, Server, Settings, Storage, WhatsApp,
+    RawApp, RawConsent, RawCrm, RawKey, RawNumber, RawPolicy, Server, Settings, Storage, WhatsApp,
 };
 use ponte_domain::DAY;
 use ponte_domain::ports::store::SendLimits;
@@ -73,6 +73,7 @@ pub(super) fn read(mut table: Table, environment: Environment<'_>, errors: &mut 
     let mut one = |name: &str| table.remove(name).unwrap_or(Value::Table(Table::new()));
     let (server, database, storage, log) = (one("server"), one("database"), one("storage"), one("log"));
     let (dispatch, retry, journal, egress) = (one("dispatch"), one("retry"), one("journal"), one("egress"));
+    let (consent, policy) = (one("consent"), one("policy"));
     for name in table.keys() {
         errors.add(format!("[{name}]"), "there is no such section", "see config.default.toml for all settings");
     }
@@ -84,6 +85,9 @@ pub(super) fn read(mut table: Table, environment: Environment<'_>, errors: &mut 
     let retry: Option<RetryPolicy> = section("retry", retry, errors);
     let journal: Option<Journal> = section("journal", journal, errors);
     let egress: Option<Egress> = section("egress", egress, errors);
+    let consent = section::<RawConsent>("consent", consent, errors).map(|raw| super::consent::check(raw, errors));
+    let policy =
+        section::<RawPolicy>("policy", policy, errors).and_then(|raw| super::consent::check_policy(raw, errors));
     let secrets = Secrets { environment };
     let apps = apps.into_iter().enumerate().filter_map(|(i, app)| check_app(i, app, &secrets, errors)).collect();
     let plan = dispatch.as_ref().and_then(|d| d.plan.limit());
@@ -109,6 +113,8 @@ pub(super) fn read(mut table: Table, environment: Environment<'_>, errors: &mut 
         api_keys,
         crms,
         allow_private: egress?.allow_private,
+        consent: consent?,
+        policy: policy?,
     })
 }
 
@@ -252,6 +258,7 @@ fn check_numbers(
         checked.push(NumberSettings {
             phone_number_id: number.phone_number_id,
             waba_id: number.waba_id,
+            brand: number.brand,
             access_token,
             limits,
         });

@@ -4,6 +4,7 @@
 //! Must not touch: anything that runs.
 
 mod check;
+mod consent;
 mod load;
 mod sections;
 

@@ -1,12 +1,15 @@
 //! The sections of the configuration, as checked values.
 
 use ponte_domain::Millis;
+use ponte_domain::consent::{AskTemplate, AskTexts, ConsentSettings};
+use ponte_domain::policy::PolicySettings;
 use ponte_domain::ports::store::SendLimits;
 use ponte_domain::rate::Limit;
 use ponte_domain::retry::RetryPolicy;
 use ponte_store::Database;
 use secrecy::SecretString;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -41,6 +44,10 @@ pub struct Settings {
     pub crms: Vec<CrmConnection>,
     /// `[egress] allow_private`
     pub allow_private: Vec<String>,
+    /// `[consent]`
+    pub consent: ConsentSettings,
+    /// `[policy]`
+    pub policy: PolicySettings,
 }
 
 /// `[server]`
@@ -130,6 +137,7 @@ pub(super) struct RawNumber {
     pub(super) phone_number_id: String,
     pub(super) waba_id: String,
     pub(super) portfolio_id: Option<String>,
+    pub(super) brand: Option<String>,
     pub(super) access_token: String,
     #[serde(default = "eighty")]
     pub(super) per_second: u32,
@@ -161,6 +169,8 @@ pub struct NumberSettings {
     pub phone_number_id: String,
     /// Its account.
     pub waba_id: String,
+    /// Its brand.
+    pub brand: Option<String>,
     /// Token for its calls.
     pub access_token: SecretString,
     /// Its limits.
@@ -312,4 +322,28 @@ pub enum CrmAuth {
         /// Refresh token.
         refresh_token: SecretString,
     },
+}
+
+/// `[consent]`, as written.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawConsent {
+    pub(super) confirm_within_hours: f64,
+    pub(super) remind_after_hours: f64,
+    pub(super) withdraw: BTreeMap<String, Vec<String>>,
+    pub(super) confirm: BTreeMap<String, Vec<String>>,
+    pub(super) acknowledge: BTreeMap<String, String>,
+    pub(super) ask: BTreeMap<String, AskTexts>,
+    pub(super) ask_template: Option<AskTemplate>,
+}
+
+/// `[policy]`, as written.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPolicy {
+    pub(super) marketing_per_day: u32,
+    pub(super) marketing_per_week: u32,
+    pub(super) quiet_from: String,
+    pub(super) quiet_until: String,
+    pub(super) no_marketing_to: Vec<String>,
 }

@@ -89,8 +89,10 @@ impl Rules {
                 _ => {}
             }
         }
-        if !(first.is_empty() && last.is_empty()) && !draft.fields.iter().any(|(key, _)| key == core::NAME) {
-            draft.fields.push((core::NAME.to_owned(), whole_name(first, last)));
+        let named = draft.fields.iter().any(|(key, _)| key == core::NAME);
+        let parts = whole_name(first, last);
+        if !named && !parts.is_empty() {
+            draft.fields.push((core::NAME.to_owned(), parts));
         }
         let known =
             draft.key.is_some() || !draft.phones.is_empty() || draft.fields.iter().any(|(k, _)| k == core::EMAIL);

@@ -122,6 +122,7 @@ async fn the_documented_defaults_are_the_defaults() {
         "events",
         "messages",
         "dead-letters",
+        "consent",
         "migrate",
         "status",
         "check",

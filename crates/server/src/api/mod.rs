@@ -1,6 +1,7 @@
 //! The API for programs: send, look at messages, events, the journal and dead letters.
 //! Every call needs a key: `Authorization: Bearer …`.
 
+mod consent;
 mod media;
 
 use crate::App;
@@ -33,6 +34,9 @@ pub(crate) fn routes() -> Router<App> {
         .route("/api/v1/messages/{id}", get(message))
         .route("/api/v1/messages/{id}/media", get(media::of_message))
         .route("/api/v1/media", post(media::upload).layer(DefaultBodyLimit::max(media::LARGEST)))
+        .route("/api/v1/messages/explain", post(consent::explain))
+        .route("/api/v1/people/{id}/consent", get(consent::show).post(consent::record))
+        .route("/api/v1/people/{id}/consent/ask", post(consent::ask))
         .route("/api/v1/events", get(events))
         .route("/api/v1/journal", get(journal))
         .route("/api/v1/dead-letters", get(dead_letters))

@@ -186,6 +186,10 @@ async fn one_person(c: &mut Conn, workspace: WorkspaceId, person: PersonId, now:
         "DELETE FROM identity WHERE workspace_id = $1 AND person_id = $2",
         "DELETE FROM identity_past WHERE workspace_id = $1 AND person_id = $2",
         "DELETE FROM crm_contact WHERE workspace_id = $1 AND person_id = $2",
+        "DELETE FROM consent_entry WHERE workspace_id = $1 AND person_id = $2",
+        "DELETE FROM consent_state WHERE workspace_id = $1 AND person_id = $2",
+        "DELETE FROM consent_request WHERE workspace_id = $1 AND person_id = $2",
+        "DELETE FROM consent_thanks WHERE workspace_id = $1 AND person_id = $2",
         "DELETE FROM duplicate_pair WHERE workspace_id = $1 AND a = $2",
         "DELETE FROM duplicate_pair WHERE workspace_id = $1 AND b = $2",
         "DELETE FROM merge_message WHERE workspace_id = $1 AND merge_id IN (SELECT id FROM merge_record \

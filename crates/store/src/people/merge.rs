@@ -1,4 +1,4 @@
-//! Merging people and undoing it. A merge keeps both rows: the other one points to the survivor. What is moved is written down,
+//! Merging people; `unmerge` undoes it. A merge keeps both rows: the other one points to the survivor. What is moved is written down,
 //! so that undoing restores both sides whole; identifiers, conversations, messages and CRM links follow.
 //! Reactions and past events keep the id they were made with; whoever reads them follows `merged_into`.
 //! Failure story: a merge is one transaction, so killed anywhere it happened or it didn't.
@@ -21,50 +21,55 @@ use uuid::Uuid;
 
 /// What both sides were, as far as a merge changes it.
 #[derive(Serialize, Deserialize)]
-struct Before {
-    survivor: Side,
-    other: Side,
-    merged: Profile,
-    identities: Vec<(String, String, String)>,
-    past: Vec<(String, String, String, Millis)>,
-    conversations: Vec<Moved>,
-    contacts: Vec<String>,
+pub(super) struct Before {
+    pub(super) survivor: Side,
+    pub(super) other: Side,
+    pub(super) merged: Profile,
+    pub(super) identities: Vec<(String, String, String)>,
+    pub(super) past: Vec<(String, String, String, Millis)>,
+    pub(super) conversations: Vec<Moved>,
+    pub(super) contacts: Vec<String>,
+    pub(super) consent: Vec<(usize, Uuid)>,
 }
 
+/// Where what was said about consent stands by person.
+pub(super) const CONSENT: [&str; 3] = ["consent_entry", "consent_request", "consent_thanks"];
+
 #[derive(Clone, Serialize, Deserialize)]
-struct Side {
-    profile: Profile,
-    stopped_at: Option<Millis>,
-    preference_at: Option<Millis>,
-    changed_at: Millis,
+pub(super) struct Side {
+    pub(super) profile: Profile,
+    pub(super) stopped_at: Option<Millis>,
+    pub(super) preference_at: Option<Millis>,
+    pub(super) changed_at: Millis,
 }
 
 /// A conversation of the other side: moved whole, or emptied into the survivor's with the same number.
 #[derive(Serialize, Deserialize)]
-struct Moved {
-    row: Thread,
-    into: Option<Into>,
+pub(super) struct Moved {
+    pub(super) row: Thread,
+    pub(super) into: Option<Into>,
 }
 
 /// The survivor's conversation: what it was, and what the merge made of it.
 #[derive(Serialize, Deserialize)]
-struct Into {
-    was: Thread,
-    became: Thread,
+pub(super) struct Into {
+    pub(super) was: Thread,
+    pub(super) became: Thread,
 }
 
 #[derive(Clone, PartialEq, Serialize, Deserialize, FromRow)]
-struct Thread {
-    id: Uuid,
-    number_id: String,
-    last_inbound_at: Option<Millis>,
-    last_message_at: Millis,
-    free_entry_until: Option<Millis>,
-    referral: Option<String>,
-    created_at: Millis,
+pub(super) struct Thread {
+    pub(super) id: Uuid,
+    pub(super) number_id: String,
+    pub(super) last_inbound_at: Option<Millis>,
+    pub(super) last_message_at: Millis,
+    pub(super) free_entry_until: Option<Millis>,
+    pub(super) referral: Option<String>,
+    pub(super) created_at: Millis,
 }
 
-const THREAD: &str = "id, number_id, last_inbound_at, last_message_at, free_entry_until, referral, created_at";
+pub(super) const THREAD: &str =
+    "id, number_id, last_inbound_at, last_message_at, free_entry_until, referral, created_at";
 
 #[derive(FromRow)]
 struct StopRow {
@@ -105,6 +110,7 @@ async fn one(
         past: past(c, workspace, other.id).await?,
         conversations: conversations(c, workspace, order).await?,
         contacts: contacts(c, workspace, order).await?,
+        consent: consent(c, workspace, order).await?,
         survivor: of_survivor.clone(),
         other: of_other.clone(),
         merged: merged.clone(),
@@ -130,6 +136,9 @@ async fn one(
         vals![workspace.0, other.id.0, survivor.id.0, now],
     )
     .await?;
+    if !before.consent.is_empty() {
+        stand_anew(c, workspace, survivor.id, other.id).await?;
+    }
     record(c, workspace, now, by, order, &before).await?;
     decide_pair(c, workspace, survivor.id, other.id, "merged", by, now).await?;
     told(c, workspace, EventKind::PeopleMerged, now, order.survivor, order.other, order.id).await?;
@@ -235,7 +244,7 @@ async fn conversations(c: &mut Conn, workspace: WorkspaceId, order: &MergeOrder)
     Ok(moved)
 }
 
-async fn write_thread(c: &mut Conn, workspace: WorkspaceId, t: &Thread) -> Result<(), StoreError> {
+pub(super) async fn write_thread(c: &mut Conn, workspace: WorkspaceId, t: &Thread) -> Result<(), StoreError> {
     c.exec(
         "UPDATE conversation SET last_inbound_at = $3, last_message_at = $4, free_entry_until = $5, referral = $6 \
          WHERE workspace_id = $1 AND id = $2",
@@ -261,7 +270,39 @@ async fn contacts(c: &mut Conn, workspace: WorkspaceId, order: &MergeOrder) -> R
     Ok(moved)
 }
 
-async fn move_contact(
+/// Moves what was said about consent: it was said by the one person they are.
+async fn consent(c: &mut Conn, workspace: WorkspaceId, order: &MergeOrder) -> Result<Vec<(usize, Uuid)>, StoreError> {
+    let mut moved = Vec::new();
+    for (place, table) in CONSENT.iter().enumerate() {
+        let rows: Vec<(Uuid,)> = c
+            .all(
+                format!("SELECT id FROM {table} WHERE workspace_id = $1 AND person_id = $2"),
+                vals![workspace.0, order.other.0],
+            )
+            .await?;
+        if !rows.is_empty() {
+            c.exec(
+                format!("UPDATE {table} SET person_id = $3 WHERE workspace_id = $1 AND person_id = $2"),
+                vals![workspace.0, order.other.0, order.survivor.0],
+            )
+            .await?;
+        }
+        moved.extend(rows.into_iter().map(|(id,)| (place, id)));
+    }
+    Ok(moved)
+}
+
+pub(super) async fn stand_anew(
+    c: &mut Conn,
+    workspace: WorkspaceId,
+    survivor: PersonId,
+    other: PersonId,
+) -> Result<(), StoreError> {
+    crate::consent::recompute(c, workspace, survivor).await?;
+    crate::consent::recompute(c, workspace, other).await
+}
+
+pub(super) async fn move_contact(
     c: &mut Conn,
     workspace: WorkspaceId,
     connection: &str,
@@ -321,7 +362,7 @@ pub(crate) async fn decide_pair(
     .await
 }
 
-async fn told(
+pub(super) async fn told(
     c: &mut Conn,
     workspace: WorkspaceId,
     kind: EventKind,
@@ -366,9 +407,9 @@ pub(crate) fn words(text: &str) -> Vec<String> {
 }
 
 impl RecordRow {
-    const COLUMNS: &'static str = "id, survivor, other, merged_at, merged_by, score, reasons, undone_at";
+    pub(super) const COLUMNS: &'static str = "id, survivor, other, merged_at, merged_by, score, reasons, undone_at";
 
-    fn read(self) -> MergeRecord {
+    pub(super) fn read(self) -> MergeRecord {
         MergeRecord {
             id: self.id,
             survivor: PersonId(self.survivor),
@@ -399,184 +440,4 @@ pub(crate) async fn list(
         )
         .await?;
     Ok(rows.into_iter().map(RecordRow::read).collect())
-}
-
-/// Undoes a merge; both sides are what they were, with what was changed since on the survivor.
-pub(crate) async fn unmerge(
-    c: &mut Conn,
-    workspace: WorkspaceId,
-    now: Millis,
-    by: &str,
-    merge: Uuid,
-) -> Result<MergeRecord, StoreError> {
-    let rows: Vec<RecordRow> = c
-        .all(
-            format!("SELECT {} FROM merge_record WHERE workspace_id = $1 AND id = $2", RecordRow::COLUMNS),
-            vals![workspace.0, merge],
-        )
-        .await?;
-    let record = rows.into_iter().next().map(RecordRow::read).filter(|r| r.undone_at.is_none());
-    let record = record.ok_or_else(|| StoreError::NotFound("a merge with this id that isn't undone".into()))?;
-    let (survivor, other) = (record.survivor, record.other);
-    let later: Option<(Uuid,)> = c
-        .first(
-            "SELECT id FROM merge_record WHERE workspace_id = $1 AND undone_at IS NULL AND id <> $2 \
-             AND ((survivor = $3 AND (merged_at > $4 OR (merged_at = $4 AND id > $2))) OR other = $3) \
-             ORDER BY merged_at DESC, id DESC LIMIT 1",
-            vals![workspace.0, merge, survivor.0, record.merged_at],
-        )
-        .await?;
-    if let Some((later,)) = later {
-        return Err(StoreError::NotFound(format!("it can't be undone before the later merge {later} is")));
-    }
-    let text: Option<(String,)> = c
-        .first("SELECT before FROM merge_record WHERE workspace_id = $1 AND id = $2", vals![workspace.0, merge])
-        .await?;
-    let before: Before = text
-        .and_then(|(text,)| serde_json::from_str(&text).ok())
-        .ok_or_else(|| StoreError::Corrupt(format!("merge_record {merge}")))?;
-    let wanted: BTreeSet<PersonId> = [survivor, other].into();
-    let now_there = cards::whole(c, workspace, &wanted, true).await?;
-    let current = now_there.iter().find(|p| p.id == survivor).map(|p| p.profile.clone()).unwrap_or_default();
-    for (kind, scope, value) in &before.identities {
-        c.exec(
-            "UPDATE identity SET person_id = $5 WHERE workspace_id = $1 AND kind = $2 AND scope = $3 AND value = $4 \
-             AND person_id = $6",
-            vals![workspace.0, kind.as_str(), scope.as_str(), value.as_str(), other.0, survivor.0],
-        )
-        .await?;
-    }
-    for (kind, scope, value, ended_at) in &before.past {
-        c.exec(
-            "UPDATE identity_past SET person_id = $6 WHERE workspace_id = $1 AND person_id = $7 AND kind = $2 \
-             AND scope = $3 AND value = $4 AND ended_at = $5",
-            vals![workspace.0, kind.as_str(), scope.as_str(), value.as_str(), *ended_at, other.0, survivor.0],
-        )
-        .await?;
-    }
-    give_back_threads(c, workspace, &record, &before).await?;
-    for connection in &before.contacts {
-        move_contact(c, workspace, connection, survivor, other).await?;
-    }
-    let kept = since(&before, current);
-    restore(c, workspace, survivor, &before.survivor, &kept).await?;
-    restore(c, workspace, other, &before.other, &before.other.profile).await?;
-    c.exec(
-        "UPDATE merge_record SET undone_at = $3, undone_by = $4 WHERE workspace_id = $1 AND id = $2",
-        vals![workspace.0, merge, now, by],
-    )
-    .await?;
-    c.exec("DELETE FROM merge_message WHERE workspace_id = $1 AND merge_id = $2", vals![workspace.0, merge]).await?;
-    // A person said that they are two: no search merges them again by itself.
-    c.exec(
-        "INSERT INTO duplicate_pair (workspace_id, a, b, score, reasons, state, found_at, decided_at, decided_by) \
-         VALUES ($1, $2, $3, $4, $5, 'apart', $6, $6, $7) ON CONFLICT (workspace_id, a, b) DO UPDATE SET \
-         state = 'apart', decided_at = excluded.decided_at, decided_by = excluded.decided_by",
-        vals![
-            workspace.0,
-            survivor.min(other).0,
-            survivor.max(other).0,
-            record.score,
-            record.reasons.join(","),
-            now,
-            by
-        ],
-    )
-    .await?;
-    told(c, workspace, EventKind::PeopleUnmerged, now, survivor, other, merge).await?;
-    Ok(MergeRecord { undone_at: Some(now), ..record })
-}
-
-/// The survivor's profile from before, with what was said about them after the merge.
-fn since(before: &Before, current: Profile) -> Profile {
-    let mut kept = before.survivor.profile.clone();
-    for (key, field) in current.fields {
-        if before.merged.fields.get(&key) != Some(&field) {
-            kept.fields.insert(key, field);
-        }
-    }
-    kept.tags.extend(current.tags.into_iter().filter(|t| !before.merged.tags.contains(t)));
-    kept.labels.extend(current.labels.into_iter().filter(|l| !before.merged.labels.contains(l)));
-    kept
-}
-
-async fn restore(
-    c: &mut Conn,
-    workspace: WorkspaceId,
-    person: PersonId,
-    was: &Side,
-    profile: &Profile,
-) -> Result<(), StoreError> {
-    c.exec(
-        "UPDATE person SET profile = $3, labels = $4, changed_at = $5, merged_into = NULL WHERE workspace_id = $1 AND id = $2",
-        vals![workspace.0, person.0, packed::pack(profile), packed::labels(profile), was.changed_at],
-    )
-    .await?;
-    // A stop that was said after the merge stays.
-    c.exec(
-        "UPDATE person SET marketing_stopped_at = $3, preference_at = $4 WHERE workspace_id = $1 AND id = $2 \
-         AND COALESCE(preference_at, 0) <= $5",
-        vals![workspace.0, person.0, was.stopped_at, was.preference_at, was.preference_at.unwrap_or(i64::MAX)],
-    )
-    .await?;
-    Ok(())
-}
-
-async fn give_back_threads(
-    c: &mut Conn,
-    workspace: WorkspaceId,
-    record: &MergeRecord,
-    before: &Before,
-) -> Result<(), StoreError> {
-    for moved in &before.conversations {
-        let row = &moved.row;
-        match &moved.into {
-            None => {
-                c.exec(
-                    "UPDATE conversation SET person_id = $3 WHERE workspace_id = $1 AND id = $2",
-                    vals![workspace.0, row.id, record.other.0],
-                )
-                .await?;
-            }
-            Some(into) => {
-                c.exec(
-                    "INSERT INTO conversation (workspace_id, id, number_id, person_id, last_inbound_at, last_message_at, \
-                     free_entry_until, referral, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-                    vals![
-                        workspace.0,
-                        row.id,
-                        row.number_id.as_str(),
-                        record.other.0,
-                        row.last_inbound_at,
-                        row.last_message_at,
-                        row.free_entry_until,
-                        row.referral.clone(),
-                        row.created_at
-                    ],
-                )
-                .await?;
-                let here: Option<Thread> = c
-                    .first(
-                        format!("SELECT {THREAD} FROM conversation WHERE workspace_id = $1 AND id = $2"),
-                        vals![workspace.0, into.was.id],
-                    )
-                    .await?;
-                // What was said since the merge stays with the survivor.
-                if here.as_ref() == Some(&into.became) {
-                    write_thread(c, workspace, &into.was).await?;
-                }
-            }
-        }
-    }
-    if before.conversations.is_empty() {
-        return Ok(());
-    }
-    c.exec(
-        "UPDATE message SET person_id = $3, conversation_id = (SELECT m.conversation_id FROM merge_message m \
-         WHERE m.workspace_id = $1 AND m.merge_id = $2 AND m.message_id = message.id) WHERE workspace_id = $1 \
-         AND id IN (SELECT m.message_id FROM merge_message m WHERE m.workspace_id = $1 AND m.merge_id = $2)",
-        vals![workspace.0, record.id, record.other.0],
-    )
-    .await?;
-    Ok(())
 }

@@ -9,6 +9,9 @@ mod log;
 mod merge;
 mod packed;
 mod pairs;
+mod unmerge;
+
+pub(crate) use erase::known as known_as_erased;
 
 use crate::store::{SqlStore, write};
 use async_trait::async_trait;
@@ -136,7 +139,7 @@ impl People for SqlStore {
         merge: Uuid,
     ) -> Result<MergeRecord, StoreError> {
         let by = by.to_owned();
-        write!(self, (by), |c| merge::unmerge(c, workspace, now, &by, merge).await)
+        write!(self, (by), |c| unmerge::unmerge(c, workspace, now, &by, merge).await)
     }
 
     async fn merges(

@@ -69,8 +69,20 @@ both_engines!(the_view_shows_what_is_stored, |db| async move {
     world.store.hold(W, &format!("restricted/{NUMBER}"), T0 + 9_000).await.unwrap();
     let seen: Arc<Mutex<Vec<AdmitView>>> = Arc::default();
     let keys = vec![
-        AdmitKey { number: number(), identities: vec![wa_id("5511999990001")], person: None, idempotency_key: None },
-        AdmitKey { number: number(), identities: vec![wa_id("4712345678")], person: None, idempotency_key: None },
+        AdmitKey {
+            number: number(),
+            identities: vec![wa_id("5511999990001")],
+            person: None,
+            idempotency_key: None,
+            class: Class::Marketing,
+        },
+        AdmitKey {
+            number: number(),
+            identities: vec![wa_id("4712345678")],
+            person: None,
+            idempotency_key: None,
+            class: Class::Marketing,
+        },
     ];
     let keep = Arc::clone(&seen);
     let decide = Arc::new(move |views: Vec<AdmitView>| {
@@ -92,11 +104,16 @@ both_engines!(all_or_nothing, |db| async move {
     // A second message under an identifier that is taken can't be stored: its companions must not be either.
     let stored = world.store.message(W, id).await.unwrap().unwrap();
     let clash = world.clone();
-    let keys =
-        vec![
-            AdmitKey { number: number(), identities: vec![], person: Some(stored.person_id), idempotency_key: None };
-            2
-        ];
+    let keys = vec![
+        AdmitKey {
+            number: number(),
+            identities: vec![],
+            person: Some(stored.person_id),
+            idempotency_key: None,
+            class: Class::Marketing
+        };
+        2
+    ];
     let decide = Arc::new(move |_: Vec<AdmitView>| {
         let job = |payload: &str| NewJob {
             kind: JobKind::Send,
@@ -121,7 +138,13 @@ both_engines!(all_or_nothing, |db| async move {
 
 both_engines!(a_receipt_keeps_the_time_it_was_filed_at, |db| async move {
     let world = World::open(&db).await;
-    let keys = vec![AdmitKey { number: number(), identities: vec![], person: None, idempotency_key: None }];
+    let keys = vec![AdmitKey {
+        number: number(),
+        identities: vec![],
+        person: None,
+        idempotency_key: None,
+        class: Class::Marketing,
+    }];
     let decide = Arc::new(move |_: Vec<AdmitView>| {
         let job = NewJob {
             kind: JobKind::Send,

@@ -7,6 +7,7 @@
 
 mod support;
 
+mod consent;
 mod crm;
 mod events;
 mod failure;
@@ -18,6 +19,7 @@ mod lanes;
 mod limits;
 mod model;
 mod nodes;
+mod people;
 mod schema;
 mod sends;
 mod shuffle;

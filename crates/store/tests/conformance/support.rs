@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use ponte_domain::Millis;
+use ponte_domain::consent::ConsentSettings;
 use ponte_domain::conversation::{Context, Directory, Located, fold, keys_of, send_lane};
 use ponte_domain::error::{CallError, ErrorClass};
 use ponte_domain::event::{Event, EventCursor, EventKind, NewEvent};
@@ -87,8 +88,13 @@ impl World {
             .collect();
         let keys = keys_of(&located, &Numbers);
         let ids = Arc::clone(&self.ids);
-        let folding =
-            Arc::new(move |snapshot| fold(snapshot, &located, &Context { now, ids: &*ids, directory: &Numbers }));
+        let folding = Arc::new(move |snapshot| {
+            fold(
+                snapshot,
+                &located,
+                &Context { now, ids: &*ids, directory: &Numbers, consent: &ConsentSettings::default() },
+            )
+        });
         self.store.ingest(self.workspace, None, segments, keys, folding).await.expect("ingested")
     }
 
@@ -104,11 +110,12 @@ impl World {
     pub async fn queue_many(&self, asked: &[(String, Class, Option<String>)], now: Millis) -> Vec<Answer> {
         let keys = asked
             .iter()
-            .map(|(to, _, key)| AdmitKey {
+            .map(|(to, class, key)| AdmitKey {
                 number: number(),
                 identities: vec![wa_id(to)],
                 person: None,
                 idempotency_key: key.clone(),
+                class: *class,
             })
             .collect();
         let (asked, ids) = (asked.to_vec(), Arc::clone(&self.ids));

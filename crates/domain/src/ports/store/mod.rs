@@ -6,10 +6,12 @@ mod types;
 pub use types::*;
 
 use crate::Millis;
+use crate::consent::Entry;
 use crate::conversation::Keys;
 use crate::error::StoreError;
-use crate::event::{Event, EventCursor};
-use crate::ids::{ConnectionId, ConversationId, DeadLetterId, MessageId, PersonId, WorkspaceId};
+use crate::event::{Event, EventCursor, NewEvent};
+use crate::identity::Identity;
+use crate::ids::{ConnectionId, ConsentId, ConversationId, DeadLetterId, MessageId, PersonId, WorkspaceId};
 use crate::job::{ClaimedLane, DeadLetter, JobKind, NewJob};
 use async_trait::async_trait;
 
@@ -196,6 +198,37 @@ pub trait Store: Send + Sync {
 
     /// Proves that the store can write now.
     async fn check(&self) -> Result<(), StoreError>;
+
+    // --- consent ---
+
+    /// Adds words to the ledger and works out what stands, in one transaction. A word that is there already adds nothing;
+    /// how many were new. Events are appended with them.
+    async fn consent_record(
+        &self,
+        workspace: WorkspaceId,
+        entries: Vec<Entry>,
+        events: Vec<NewEvent>,
+    ) -> Result<u64, StoreError>;
+
+    /// The ledger of one person; `None` when there is no such person.
+    async fn consent_of(&self, workspace: WorkspaceId, person: PersonId) -> Result<Option<ConsentFile>, StoreError>;
+
+    /// All words of the ledger in the order of their ids, a page after `after`.
+    async fn consent_export(
+        &self,
+        workspace: WorkspaceId,
+        after: Option<ConsentId>,
+        limit: i64,
+    ) -> Result<Vec<Entry>, StoreError>;
+
+    /// What is due in the consent flow, at most `limit` of each.
+    async fn consent_due(&self, workspace: WorkspaceId, now: Millis, limit: i64) -> Result<ConsentDue, StoreError>;
+
+    /// Takes off what was done.
+    async fn consent_settle(&self, workspace: WorkspaceId, done: ConsentDone) -> Result<(), StoreError>;
+
+    /// Who has one of these identifiers, the first that is known.
+    async fn person_by(&self, workspace: WorkspaceId, identities: &[Identity]) -> Result<Option<PersonId>, StoreError>;
 
     /// Waits until something of this kind may have happened since `seen`, here or on another node, or until `ms` have
     /// passed. Gives what to pass as `seen` next time; start with 0.

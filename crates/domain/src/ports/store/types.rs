@@ -2,15 +2,18 @@
 //! Must not touch: how anything is stored.
 
 use crate::Millis;
+use crate::consent::{Entry, OpenRequest, Standings, Thanks};
 use crate::conversation::{Changes, Snapshot};
 use crate::crm::{ContactWrite, MessageWrite};
 use crate::error::CallError;
 use crate::event::NewEvent;
 use crate::identity::Identity;
-use crate::ids::{ConversationId, MessageId, NumberId, PersonId, WorkspaceId};
+use crate::ids::{ConsentId, ConversationId, MessageId, NumberId, PersonId, WorkspaceId};
 use crate::job::{Class, Job, JobEnd, Lane, NewJob};
 use crate::message::{Conversation, MessageHead, NewIdentity, NewMessage, Person, Phase};
+use crate::policy::Recent;
 use crate::ports::channel::Address;
+use crate::profile::Label;
 use crate::rate::Limit;
 use bytes::Bytes;
 use serde::Serialize;
@@ -62,6 +65,9 @@ pub struct AdmitKey {
     pub person: Option<PersonId>,
     /// Key under which the caller may ask again.
     pub idempotency_key: Option<String>,
+    /// How far to look for the policy: a reply needs no look at the consent ledger. What may go outside the window is never
+    /// looked at as a reply.
+    pub class: Class,
 }
 
 /// What is stored about one request of the gate.
@@ -77,6 +83,21 @@ pub struct AdmitView {
     pub earlier: Option<(MessageHead, Option<String>)>,
     /// WhatsApp restricted the number until then.
     pub number_blocked_until: Option<Millis>,
+    /// What the policy looks at beyond that.
+    pub policy: PolicyView,
+}
+
+/// What is stored about a recipient that only the policy needs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PolicyView {
+    /// What the person allowed; loaded for everything but replies.
+    pub standings: Standings,
+    /// What may not be done with the person.
+    pub labels: Vec<Label>,
+    /// The person wrote, or WhatsApp took a message for them; looked up for marketing only, else true.
+    pub contacted: bool,
+    /// Marketing messages to the person, on their way or taken by WhatsApp; looked up for marketing only.
+    pub recent: Recent,
 }
 
 /// What the gate decided for one request.
@@ -94,6 +115,8 @@ pub struct Admission {
     pub job: Option<NewJob>,
     /// What happened.
     pub events: Vec<NewEvent>,
+    /// A question to be kept: its word in the ledger, and that it is open. An open one of the same scope is replaced.
+    pub asked: Option<(Entry, OpenRequest)>,
     /// Handed back to the caller once all is committed.
     pub answer: Option<Answer>,
 }
@@ -198,6 +221,8 @@ pub struct OutMessage {
     pub last_inbound_at: Option<Millis>,
     /// When the person stopped marketing.
     pub marketing_stopped_at: Option<Millis>,
+    /// What the policy looks at beyond that, as it stands at the claim.
+    pub policy: PolicyView,
     /// WhatsApp restricted the number until then.
     pub number_blocked_until: Option<Millis>,
     /// When the first attempt began.
@@ -436,4 +461,41 @@ pub enum Topic {
 impl Topic {
     /// All of them.
     pub const ALL: [Self; 5] = [Self::Journal, Self::Sends, Self::Media, Self::Crm, Self::Events];
+}
+
+/// The consent ledger of one person.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ConsentFile {
+    /// All words, oldest first.
+    pub entries: Vec<Entry>,
+    /// What stands.
+    pub standings: Standings,
+    /// Questions that wait for an answer.
+    pub open: Vec<OpenRequest>,
+    /// When the person stopped marketing in WhatsApp.
+    pub marketing_stopped_at: Option<Millis>,
+}
+
+/// What is due in the consent flow.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ConsentDue {
+    /// Acknowledgements owed.
+    pub thanks: Vec<Thanks>,
+    /// Questions to be repeated.
+    pub reminders: Vec<OpenRequest>,
+    /// Questions that ran out.
+    pub expired: Vec<OpenRequest>,
+}
+
+/// What was done of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ConsentDone {
+    /// Acknowledged, or not to be: owed no more.
+    pub thanked: Vec<ConsentId>,
+    /// Repeated, or not to be: never again.
+    pub reminded: Vec<ConsentId>,
+    /// Closed.
+    pub expired: Vec<ConsentId>,
+    /// What happened.
+    pub events: Vec<NewEvent>,
 }

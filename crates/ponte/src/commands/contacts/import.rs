@@ -86,7 +86,7 @@ pub async fn run(settings: Settings, options: Options) -> Result<ExitCode> {
         ),
         None => None,
     };
-    let (header, samples, guesses) = look(&options)?;
+    let Looked { header, samples, guesses } = look(&options)?;
     let mapping = match &options.mapping {
         Some(path) => read_mapping(path)?,
         None => Mapping::from_guesses(&guesses),
@@ -128,8 +128,15 @@ fn table(options: &Options) -> Result<Table> {
         .with_context(|| options.file.display().to_string())
 }
 
+/// What a first look at the table tells.
+struct Looked {
+    header: Vec<String>,
+    samples: Vec<Vec<String>>,
+    guesses: Vec<Guess>,
+}
+
 /// The header, the first rows, and what the columns seem to be.
-fn look(options: &Options) -> Result<(Vec<String>, Vec<Vec<String>>, Vec<Guess>)> {
+fn look(options: &Options) -> Result<Looked> {
     let mut table = table(options)?;
     let header = table.header().to_vec();
     let (mut samples, mut row) = (Vec::new(), Row::new());
@@ -141,7 +148,7 @@ fn look(options: &Options) -> Result<(Vec<String>, Vec<Vec<String>>, Vec<Guess>)
         }
     }
     let guesses = guess(&header, &samples);
-    Ok((header, samples, guesses))
+    Ok(Looked { header, samples, guesses })
 }
 
 fn read_mapping(path: &Path) -> Result<Mapping> {

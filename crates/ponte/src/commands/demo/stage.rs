@@ -188,6 +188,12 @@ impl Plan {
                 quoted(&self.access_token)
             ));
         }
+        // The demo's day lasts minutes: its customers around the world are all awake. Its people answer a stop themselves.
+        put("[policy]\nquiet_from = \"00:00\"\nquiet_until = \"00:00\"".to_owned());
+        put(format!(
+            "[consent.acknowledge]\n{}",
+            ["en", "pt", "es", "zh", "fr", "de", "hi", "ar", "id"].map(|l| format!("{l} = \"\"\n")).concat()
+        ));
         put("[dispatch]\nplan = \"unlimited\"\nunknown_look_ms = 1000".to_owned());
         put(format!("[[api.keys]]\nname = \"demo\"\ntoken = {}", quoted(&self.key)));
         put(format!(

@@ -19,6 +19,8 @@ use tokio_util::task::TaskTracker;
 const LOOK: Duration = Duration::from_millis(250);
 const FIRST_OFFER: Duration = Duration::from_secs(3);
 const OFFERS_EVERY: Duration = Duration::from_secs(30);
+/// How long before their first message the customers ticked the box.
+const BEFORE_WRITING_MS: i64 = 60_000;
 const OFFERS_AT_ONCE: usize = 12;
 /// People of the team: so many answers are written at once.
 const DESKS: usize = 64;
@@ -180,7 +182,10 @@ impl Desk {
         let text = |name: &str| message.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let (kind, said) = (text("kind"), text("text"));
         let (person, number, wamid) = (text("person_id"), text("number_id"), text("wamid"));
-        let known = self.meet(&person, &number, &message);
+        let (known, new) = self.meet(&person, &number, &message);
+        if new {
+            self.agreed(&person, message.get("at").and_then(Value::as_i64).unwrap_or(0)).await?;
+        }
         let about = match kind.as_str() {
             "text" => subject(&said),
             "image" | "video" | "document" | "audio" | "voice" | "sticker" | "location" | "order" => Subject::Picture,
@@ -223,8 +228,8 @@ impl Desk {
         Ok(())
     }
 
-    /// Remembers who wrote and in which language, by the country in front of their user id.
-    fn meet(&self, person: &str, number: &str, message: &Value) -> Known {
+    /// Remembers who wrote and in which language, by the country in front of their user id; true when they are new.
+    fn meet(&self, person: &str, number: &str, message: &Value) -> (Known, bool) {
         let user = message.pointer("/content/from_user_id").and_then(Value::as_str).unwrap_or_default();
         let country = user.split('.').next().unwrap_or_default();
         let known = Known {
@@ -234,7 +239,19 @@ impl Desk {
             stopped: false,
             offered: false,
         };
-        self.ledger().known.entry(person.to_owned()).or_insert(known).clone()
+        let mut ledger = self.ledger();
+        let new = !ledger.known.contains_key(person);
+        (ledger.known.entry(person.to_owned()).or_insert(known).clone(), new)
+    }
+
+    /// The company's customers have ticked the box for offers in its shop, before they wrote for the first time: whatever they
+    /// say in WhatsApp is newer.
+    async fn agreed(&self, person: &str, wrote_at: i64) -> anyhow::Result<()> {
+        let word = json!({ "scope": "marketing", "action": "confirmed", "at": wrote_at - BEFORE_WRITING_MS,
+            "proof": { "text_shown": "Yes, send me offers on WhatsApp.", "note": "checkout of the demo shop" } });
+        let (status, answer) = self.api.post(&format!("people/{person}/consent"), &word).await?;
+        anyhow::ensure!(status == 201, "consent was not recorded: {answer}");
+        Ok(())
     }
 
     async fn receipt(&self, wish: &Value) -> anyhow::Result<()> {
