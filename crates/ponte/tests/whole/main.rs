@@ -4,6 +4,7 @@
 
 mod config;
 mod consent;
+mod contacts;
 mod crm;
 mod door;
 mod durable;

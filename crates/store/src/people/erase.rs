@@ -200,9 +200,9 @@ async fn one_person(c: &mut Conn, workspace: WorkspaceId, person: PersonId, now:
         c.exec(statement, who()).await?;
     }
     c.exec(format!("DELETE FROM crm_message WHERE workspace_id = $1 AND message_id IN {theirs}"), who()).await?;
-    // The row stays for the messages that point to it; whoever was merged is no part of anybody any more.
+    // The row stays for the messages that point to it. Part of itself, it is nobody in lists, searches and merges.
     c.exec(
-        "UPDATE person SET name = NULL, username = NULL, profile = '', labels = '', profile_at = NULL, merged_into = NULL, \
+        "UPDATE person SET name = NULL, username = NULL, profile = '', labels = '', profile_at = NULL, merged_into = id, \
          changed_at = $3 WHERE workspace_id = $1 AND id = $2",
         vals![workspace.0, person.0, now],
     )

@@ -192,6 +192,8 @@ both_engines!(who_was_erased_is_gone_and_does_not_come_back_unseen, |db| async m
         .map(|e| String::from_utf8_lossy(&e.body).into_owned())
         .collect();
     assert!(bodies.iter().all(|b| !b.contains(ANA)) && bodies.iter().any(|b| b.contains(BEA)));
+    let listed = world.store.people(W, None, 100).await.unwrap();
+    assert!(listed.iter().all(|p| p.id != ana), "no empty line in lists");
     let again = world.import(vec![draft(7, ANA, "Ana Lima"), draft(8, "5511999990009", "Else")]).await;
     assert_eq!((again.created, again.erased_lines), (1, vec![7]), "an import brings nobody back");
     world.ingest(&[text(ANA, "wamid.9", T0 + 9)]).await;

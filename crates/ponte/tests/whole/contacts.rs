@@ -1,0 +1,119 @@
+//! Contacts from the command line, as an operator does it: import, clean, merge, undo, export, erase.
+
+use crate::rig::{Ran, ponte, url};
+use ponte_testkit::{TestDatabase, both_engines};
+use std::fmt::Write as _;
+use std::path::Path;
+
+struct Desk {
+    folder: tempfile::TempDir,
+}
+
+impl Desk {
+    fn new(db: &TestDatabase) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = format!(
+            "[database]\nurl = \"{}\"\n[storage]\nmedia_dir = \"{}\"\n",
+            url(db.place()),
+            folder.path().join("media").display()
+        );
+        std::fs::write(folder.path().join("ponte.toml"), config).unwrap();
+        Self { folder }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn file(&self, name: &str, text: &[u8]) {
+        std::fs::write(self.path().join(name), text).unwrap();
+    }
+
+    async fn run(&self, args: &[&str]) -> Ran {
+        let all: Vec<&str> = [&["contacts"], args].concat();
+        ponte(&all, self.path(), &[("PONTE_CONFIG", "ponte.toml")]).await
+    }
+
+    async fn good(&self, args: &[&str]) -> Ran {
+        let ran = self.run(args).await;
+        assert_eq!(ran.code, 0, "{args:?}: {ran:?}");
+        ran
+    }
+}
+
+const LIST: &str = "編號;姓名;手機;電子郵件;拒絕行銷\n\
+    1;王小明;0912-345-678;ming@example.com;否\n\
+    2;Ana Lima;+55 (11) 98765-4321;ana@example.com;\n\
+    3;Broken;12;;\n\
+    ;Nobody;;;\n\
+    5;陳大文;8.86912E+11;;是\n\
+    6;Ana Lima;5511987654321;ana@example.com;\n";
+
+both_engines!(a_list_becomes_people_and_rejected_rows_say_why, |db| async move {
+    let desk = Desk::new(&db);
+    desk.file("list.csv", LIST.as_bytes());
+    let look = desk.good(&["import", "list.csv", "--country", "TW", "--dry-run", "--json"]).await.json();
+    assert_eq!((look["created"].as_u64(), look["rejected"].as_u64()), (Some(2), Some(3)));
+    let nothing = desk.run(&["show", "0912345678"]).await;
+    assert_ne!(nothing.code, 0, "a dry run changes nothing");
+    let done = desk.good(&["import", "list.csv", "--country", "TW", "--json"]).await.json();
+    assert_eq!(
+        (done["rows"].as_u64(), done["created"].as_u64(), done["rejected"].as_u64()),
+        (Some(6), Some(2), Some(3))
+    );
+    let rejected = std::fs::read_to_string(desk.path().join("list.csv.rejected.csv")).unwrap();
+    assert_eq!(rejected.lines().count(), 4, "{rejected}");
+    for code in ["too_short", "nobody", "digits_lost"] {
+        assert!(rejected.contains(code), "{code}: {rejected}");
+    }
+    let ming = desk.good(&["show", "+886912345678", "--json"]).await.json();
+    assert_eq!(ming["name"], "王小明");
+    let again = desk.good(&["import", "list.csv", "--country", "TW", "--json"]).await.json();
+    assert_eq!((again["created"].as_u64(), again["updated"].as_u64()), (Some(0), Some(0)));
+    let wrong = desk.run(&["import", "list.csv", "--country", "Taiwan"]).await;
+    assert!(wrong.code != 0 && wrong.err.contains("two letters"), "{wrong:?}");
+    desk.file("map.toml", b"[[columns]]\ncolumn = \"phone\"\nuse = \"phone\"\n");
+    let wrong = desk.run(&["import", "list.csv", "--mapping", "map.toml"]).await;
+    assert!(wrong.code != 0 && wrong.err.contains("there is no column"), "{wrong:?}");
+});
+
+both_engines!(one_person_once_and_undone_and_erased, |db| async move {
+    let desk = Desk::new(&db);
+    let mut list = "id,name,phone,email,birthday,city\n".to_owned();
+    let _ = writeln!(list, "1,Ana Lima Souza,+5511987654321,ana@example.com,1990-02-28,Recife");
+    let _ = writeln!(list, "2,Souza Ana Lima,+5511976543210,ana@example.com,1990-02-28,Recife");
+    let _ = writeln!(list, "3,Carl Fischer,+4915112345678,carl@example.com,1971-01-30,Kiel");
+    desk.file("list.csv", list.as_bytes());
+    desk.good(&["import", "list.csv"]).await;
+    let look = desk.good(&["clean", "--dry-run", "--json"]).await.json();
+    assert_eq!(look["people"].as_u64(), Some(3), "{look}");
+    assert_eq!(look["merged"].as_u64().unwrap() + look["for_review"].as_u64().unwrap(), 1, "{look}");
+    desk.good(&["merge", "+5511987654321", "+5511976543210", "--preview", "--json"]).await;
+    let merged = desk.good(&["merge", "+5511987654321", "+5511976543210", "--json"]).await.json();
+    let shown = desk.good(&["show", "+5511976543210", "--json"]).await.json();
+    assert_eq!(shown["id"], merged["survivor"]);
+    assert_eq!(desk.good(&["merges", "--json"]).await.lines().len(), 1);
+    desk.good(&["unmerge", merged["merge"].as_str().unwrap()]).await;
+    let shown = desk.good(&["show", "+5511976543210", "--json"]).await.json();
+    let other = desk.good(&["show", "+5511987654321", "--json"]).await.json();
+    assert_ne!(shown["id"], other["id"]);
+    let clean = desk.good(&["clean", "--html", "report.html", "--json"]).await.json();
+    assert_eq!(clean["merged"].as_u64(), Some(0), "what a person took apart stays apart: {clean}");
+    assert!(std::fs::read_to_string(desk.path().join("report.html")).unwrap().contains("Cleaning report"));
+    desk.good(&["export", "carl", "--person", "+4915112345678"]).await;
+    let page = std::fs::read_to_string(desk.path().join("carl/person.html")).unwrap();
+    assert!(page.contains("Carl Fischer") && desk.path().join("carl/person.json").is_file());
+    assert_ne!(desk.run(&["erase", "+4915112345678"]).await.code, 0, "not without --yes");
+    desk.good(&["erase", "+4915112345678", "--yes"]).await;
+    assert_ne!(desk.run(&["show", "+4915112345678"]).await.code, 0);
+    let again = desk.good(&["import", "list.csv", "--json", "--overwrite"]).await.json();
+    assert_eq!((again["erased"].as_u64(), again["created"].as_u64()), (Some(1), Some(0)), "{again}");
+    desk.good(&["export", "all.csv"]).await;
+    let all = std::fs::read_to_string(desk.path().join("all.csv")).unwrap();
+    assert!(all.contains("+5511987654321") && !all.contains("Carl"), "{all}");
+    let audit = ponte(&["audit", "--json"], desk.path(), &[("PONTE_CONFIG", "ponte.toml")]).await.lines();
+    let acts: Vec<&str> = audit.iter().filter_map(|e| e["act"].as_str()).collect();
+    for act in ["contacts.import", "contacts.merge", "contacts.unmerge", "contacts.erase", "contacts.export"] {
+        assert!(acts.contains(&act), "{act}: {acts:?}");
+    }
+});
