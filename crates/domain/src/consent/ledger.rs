@@ -4,7 +4,7 @@ use crate::Millis;
 use crate::ids::{ConsentId, MessageId, NumberId, PersonId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use uuid::Uuid;
 
@@ -388,10 +388,8 @@ impl Standings {
 /// - A resumption in WhatsApp lifts the stop there. It is no opt-in of its own.
 #[must_use]
 pub fn fold(entries: &[Entry]) -> Standings {
-    let mut seen = BTreeSet::new();
-    let entries: Vec<&Entry> = entries.iter().filter(|e| seen.insert(e.id)).collect();
-    let withdrawals: Vec<&Entry> =
-        entries.iter().copied().filter(|e| e.action == Action::Withdrawn && !lifted(e, &entries)).collect();
+    // The latest time of each kind counts, so that repetition changes nothing by itself.
+    let entries: Vec<&Entry> = entries.iter().collect();
     let mut standings = BTreeMap::<Scope, Standing>::new();
     for entry in &entries {
         let standing = standings.entry(entry.scope.clone()).or_default();
@@ -402,7 +400,7 @@ pub fn fold(entries: &[Entry]) -> Standings {
                 standing.confirmed_at = standing.confirmed_at.max(at);
             }
             Action::Confirmed => {}
-            Action::Withdrawn if withdrawals.iter().any(|w| w.id == entry.id) => {
+            Action::Withdrawn if !lifted(entry, &entries) => {
                 standing.withdrawn_at = standing.withdrawn_at.max(at);
             }
             Action::Withdrawn => {}

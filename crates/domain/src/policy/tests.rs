@@ -252,6 +252,30 @@ fn agreed(entries: &[Entry]) -> bool {
         .any(|c| !entries.iter().filter(here).any(|w| w.action == Action::Withdrawn && w.at >= c.at && !resumed(w)))
 }
 
+/// Ids tell entries apart in the store. Should two facts ever bear one id, neither hides the other: least of all a withdrawal.
+#[test]
+fn a_withdrawal_counts_under_whatever_id() {
+    let id = entry_id(&["the same"]);
+    let entry = |scope: Scope, action, source, at| Entry {
+        id,
+        person: PersonId(Uuid::nil()),
+        scope,
+        action,
+        source,
+        proof: Proof { note: Some("form".into()), ..Proof::default() },
+        at,
+        until: None,
+        said_by: "test".into(),
+    };
+    let transactional = Scope { kind: ScopeKind::Transactional, of: ScopeOf::Number(number()) };
+    let entries = [
+        entry(transactional, Action::Withdrawn, Source::Import, 5),
+        entry(Scope::MARKETING, Action::Confirmed, Source::Agent, 0),
+        entry(Scope::MARKETING, Action::Withdrawn, Source::Import, 5),
+    ];
+    assert!(fold(&entries).on(ScopeKind::Marketing, &number(), None).is_withdrawn());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
