@@ -1,11 +1,13 @@
 //! # Bench
 //! Purpose: the figures the project promises, each measured in one run with the limit it is compared with, on the real program
 //! with production durability. Load is open-loop: latency counts from the moment a request was due.
-//! May touch: what the rig offers. Must not touch: the product's crates.
+//! May touch: what the rig offers. Must not touch: the product's crates, but for `duplicates`, which measures rules of the domain
+//! that no program shows.
 
 mod bare;
 mod contacts;
 mod dispatch;
+mod duplicates;
 mod ingest;
 mod pipeline;
 mod raw;
@@ -32,6 +34,8 @@ enum What {
     Dispatch(Options),
     /// A messy table of a million people, imported and cleaned of duplicates.
     Contacts(contacts::ContactOptions),
+    /// Finding duplicates among people of whom it is known who is who; fails under what is promised.
+    Duplicates(duplicates::DuplicateOptions),
     /// The server that `ingest` compares with.
     #[command(hide = true)]
     BareServer,
@@ -72,6 +76,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         What::Pipeline(options) => runtime.block_on(pipeline::run(options)),
         What::Dispatch(options) => runtime.block_on(dispatch::run(options)),
         What::Contacts(options) => runtime.block_on(contacts::run(options)),
+        What::Duplicates(options) => duplicates::run(options),
         What::BareServer => runtime.block_on(bare::serve()),
     }
 }

@@ -116,6 +116,20 @@ fn jaro(a: &[char], b: &[char]) -> f64 {
     (matches / a.len() as f64 + matches / b.len() as f64 + (matches - moved as f64) / matches) / 3.0
 }
 
+/// True when one letter more, less or other, or two neighbours that changed places, make one word the other.
+pub(super) fn one_letter_off(a: &[char], b: &[char]) -> bool {
+    let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
+    let same = short.iter().zip(long).take_while(|(x, y)| x == y).count();
+    let (rest_short, rest_long) = (short.get(same..).unwrap_or_default(), long.get(same..).unwrap_or_default());
+    match (rest_short, rest_long) {
+        ([], []) => false,
+        ([p, q, s @ ..], [r, t, l @ ..]) if p == t && q == r && s == l => true,
+        ([_, s @ ..], [_, l @ ..]) if s == l => true,
+        (s, [_, l @ ..]) => s == l,
+        (_, []) => false,
+    }
+}
+
 /// True when two different numbers differ by one wrong digit, or by two neighbours that changed places.
 pub(super) fn one_digit_off(a: u64, b: u64) -> bool {
     let (mut x, mut y) = (a, b);

@@ -1,12 +1,12 @@
 //! What two names say about whether they are one person's. Words are paired off: equal, sounding alike, pet form, initial,
 //! typing error. What is left over on both sides speaks against.
 
-use super::alike::{Letters, jaro_winkler, sounds_alike};
+use super::alike::{Letters, jaro_winkler, one_letter_off, sounds_alike};
 use super::nicknames::related;
 use super::prepared::{Prepared, WORDS};
 use super::text::{is_han, is_han_word};
 
-/// From here on two words are one with a typing error.
+/// From here on two words are one with a typing error; words that differ by one letter are, whatever it is.
 const TYPO: f64 = 0.88;
 
 /// How two names stand to each other.
@@ -30,6 +30,8 @@ pub(super) enum Names {
     GivenTypo,
     /// One of them is a single word, which agrees.
     OneWord,
+    /// All words of one are in the other, but not at its beginning.
+    Contained,
     /// The same given name with another family name.
     OtherFamily,
     /// Some agree, some don't.
@@ -138,7 +140,7 @@ fn fits(p: &str, q: &str, fit: Fit) -> bool {
             p.len().min(q.len()) >= 4
                 && !p.iter().any(|c| is_han(*c))
                 && !other_gender(p, q)
-                && jaro_winkler(p, q) >= TYPO
+                && (one_letter_off(p, q) || jaro_winkler(p, q) >= TYPO)
         }
     }
 }
@@ -173,8 +175,8 @@ fn verdict(x: &Name<'_>, y: &Name<'_>, worst_given: Option<Fit>, worst_family: O
         };
     }
     if !given && !turned {
-        // Only family names agree: Silva Santos beside Ana Silva Santos.
-        return Names::Partly;
+        // Silva Santos beside Ana Silva Santos: the family alone, or an unknown title before the name.
+        return if paired >= 2 { Names::Contained } else { Names::Partly };
     }
     match (worst_given, worst_family) {
         (Some(Fit::Typo), _) => Names::GivenTypo,

@@ -81,8 +81,38 @@ const NO_DAY: &[u32] = &[19_000_101, 19_700_101, 18_991_230, 18_991_231];
 /// Digits of a number without its kind of writing: see [`canonical`].
 const DIGITS: u64 = (1 << 56) - 1;
 
+/// Providers that give each mailbox to one private person. With a company, `ana.silva` is whoever has that name there.
+const PRIVATE: &[&str] = &[
+    "163.com",
+    "aol.com",
+    "bol.com.br",
+    "free.fr",
+    "gmail.com",
+    "gmx.de",
+    "hotmail.com",
+    "icloud.com",
+    "live.com",
+    "mail.ru",
+    "me.com",
+    "msn.com",
+    "naver.com",
+    "orange.fr",
+    "outlook.com",
+    "proton.me",
+    "qq.com",
+    "rediffmail.com",
+    "terra.com.br",
+    "uol.com.br",
+    "web.de",
+    "yahoo.com",
+    "yahoo.com.br",
+    "yahoo.com.tw",
+    "yandex.ru",
+];
+
 const ROLE: u8 = 1;
 const PLAIN: u8 = 2;
+const AT_HOME: u8 = 4;
 
 /// A [`Card`] made ready for comparing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -220,6 +250,11 @@ impl Prepared {
         self.flags & ROLE != 0
     }
 
+    /// The mailbox is with a provider that gives each to one private person.
+    pub(super) const fn private(&self) -> bool {
+        self.flags & AT_HOME != 0
+    }
+
     /// The mailbox says no more than the name (`ana.silva@`).
     pub(super) const fn plain(&self) -> bool {
         self.flags & PLAIN != 0
@@ -251,7 +286,10 @@ impl Mail {
         Some(Self {
             whole: Hash::of(b'e').bytes(kept.as_bytes()).bytes(b"@").bytes(domain.as_bytes()).end(),
             local: if says_something { Hash::of(b'l').bytes(letters.as_bytes()).end32() } else { 0 },
-            flags: if role { ROLE } else { 0 } | if is_plain(&letters, name) { PLAIN } else { 0 },
+            flags: [(role, ROLE), (is_plain(&letters, name), PLAIN), (PRIVATE.contains(&domain), AT_HOME)]
+                .iter()
+                .filter(|(is, _)| *is)
+                .fold(0, |all, (_, flag)| all | flag),
         })
     }
 }

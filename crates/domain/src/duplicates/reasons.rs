@@ -60,11 +60,13 @@ pub enum Reason {
     SameCompany,
     /// Same city.
     SameCity,
+    /// All words of one name are in the other, but not at its beginning.
+    NamesContained,
 }
 
 impl Reason {
     /// All of them, in order.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::SameEmail,
         Self::SharedEmail,
         Self::SameMailboxName,
@@ -93,15 +95,16 @@ impl Reason {
         Self::SuffixOnOneSide,
         Self::SameCompany,
         Self::SameCity,
+        Self::NamesContained,
     ];
 
     /// Code (stable), sentence, points in thousandths, and whether it forbids a merge without asking.
     const fn row(self) -> (&'static str, &'static str, i16, bool) {
         match self {
             Self::SameEmail => ("same_email", "Both have the same e-mail address.", 450, false),
-            Self::SharedEmail => ("shared_email", "Both have an e-mail address that several people use.", 150, false),
+            Self::SharedEmail => ("shared_email", "Both have an e-mail address that several people use.", 200, false),
             Self::SameMailboxName => {
-                ("same_mailbox_name", "The part before the @ is the same at two providers.", 200, false)
+                ("same_mailbox_name", "The part before the @ is the same at two providers.", 250, false)
             }
             Self::SamePhone => ("same_phone", "Both have the same phone number.", 450, false),
             Self::SamePhoneVariant => (
@@ -110,7 +113,7 @@ impl Reason {
                 450,
                 false,
             ),
-            Self::SharedPhone => ("shared_phone", "Both have a phone number that several people use.", 150, false),
+            Self::SharedPhone => ("shared_phone", "Both have a phone number that several people use.", 200, false),
             Self::SamePhoneTail => {
                 ("same_phone_tail", "The last seven digits of the phone numbers are the same.", 250, false)
             }
@@ -141,8 +144,11 @@ impl Reason {
             Self::SuffixOnOneSide => {
                 ("suffix_on_one_side", "Only one is called Junior, Senior or the like.", -150, true)
             }
-            Self::SameCompany => ("same_company", "The company is the same.", 150, false),
+            Self::SameCompany => ("same_company", "The company is the same.", 200, false),
             Self::SameCity => ("same_city", "The city is the same.", 50, false),
+            Self::NamesContained => {
+                ("names_contained", "All words of one name are in the other, but not at its beginning.", 250, true)
+            }
         }
     }
 

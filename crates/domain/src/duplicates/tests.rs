@@ -1,6 +1,6 @@
 //! Tests of the rules: what a score says about given pairs, and what holds for any text.
 
-use super::alike::{LETTERS, Letters, jaro_winkler, one_digit_off};
+use super::alike::{LETTERS, Letters, jaro_winkler, one_digit_off, one_letter_off};
 use super::hash::Hash;
 use super::*;
 use proptest::prelude::*;
@@ -51,6 +51,8 @@ fn names_on_one_phone() {
         ("王小明先生", "王小明", "names_same", Automatic),
         ("阿明", "王小明", "nickname", Automatic),
         ("王小明", "王小美", "other_given_name", Apart),
+        ("Jorge Silva", "Jfrge Silva", "given_name_typo", Review),
+        ("Tit. José Gómez Ruiz", "José Gómez Ruiz", "names_contained", Review),
         ("Ana Silva", "Pedro Silva", "other_given_name", Apart),
         ("Paulo Silva", "Paula Silva", "other_given_name", Apart),
         ("Daniel Silva", "Daniela Silva", "other_given_name", Apart),
@@ -125,7 +127,8 @@ fn a_number_of_many_names_says_little() {
     let names = ["Ana Lima", "Rui Costa", "Eva Braun", "John Smith", "Kim Lee", "Ana Lima"];
     let people: Vec<Prepared> = names.iter().map(|n| make(n, "", PHONE, "")).collect();
     let found = find(&people, &Settings::default());
-    assert_eq!(found.pairs, [], "one name on a switchboard");
+    assert_eq!(found.pairs.iter().map(|p| (p.a, p.b)).collect::<Vec<_>>(), [(0, 5)], "one name on a switchboard");
+    assert_ne!(found.pairs[0].score.verdict(&Thresholds::default()), Verdict::Automatic);
     assert!(score_among(&people[0], &people[5], &found.crowd).reasons.has(Reason::SharedPhone));
 }
 
@@ -177,6 +180,52 @@ fn stored_keys_stay_as_they_are() {
     keys(&make("", "ana.silva@x.com", PHONE, ""), &mut of);
     assert!(of.contains(&5817369642645560935) && of.contains(&17964196155440634962), "{of:?}");
     assert_eq!(Hash::of(b'E').number(7).end(), 17342235959239835512);
+}
+
+#[test]
+fn what_an_office_shares_is_never_enough_to_merge_without_asking() {
+    let office = |name| {
+        Prepared::new(&Card {
+            company: Some("Delta Foods Ltda"),
+            city: Some("Recife"),
+            ..card(name, "info@delta.com", PHONE, "")
+        })
+    };
+    let names = ["Ana Lima", "Rui Costa", "Eva Braun", "John Smith", "Kim Lee", "Ana Lima"];
+    let people: Vec<Prepared> = names.into_iter().map(office).collect();
+    let found = find(&people, &Settings::default());
+    assert_eq!(found.pairs.iter().map(|p| (p.a, p.b)).collect::<Vec<_>>(), [(0, 5)]);
+    assert_eq!(found.pairs[0].score.permille, Score::CONTRADICTED);
+    assert_eq!(groups(&people, &found, &Thresholds::default(), |a, b| a.cmp(&b)).merges, []);
+}
+
+#[test]
+fn a_mailbox_that_is_the_name_counts_with_private_providers_only() {
+    for (p, q, wanted) in [
+        ("ana.lima@gmail.com", "ana.lima@yahoo.com", true),
+        ("ana.lima@firma.com", "ana.lima@gmail.com", false),
+        ("tigre9475@firma.com", "tigre9475@gmail.com", true),
+    ] {
+        let reasons = score(&make("Ana Lima", p, &[], ""), &make("Ana Lima", q, &[], "")).reasons;
+        assert_eq!(reasons.has(Reason::SameMailboxName), wanted, "{p} {q}");
+    }
+}
+
+#[test]
+fn one_letter() {
+    for (a, b, wanted) in [
+        ("jorge", "jodge", true),
+        ("maria", "mraia", true),
+        ("ana", "anna", true),
+        ("rui", "ui", true),
+        ("ana", "ana", false),
+        ("maria", "mraai", false),
+        ("ana", "eva", false),
+        ("", "ab", false),
+    ] {
+        let (x, y) = (Letters::of(a), Letters::of(b));
+        assert_eq!((one_letter_off(x.get(), y.get()), one_letter_off(y.get(), x.get())), (wanted, wanted), "{a} {b}");
+    }
 }
 
 #[test]
@@ -267,6 +316,7 @@ proptest! {
     #[test]
     fn likeness_is_that_of_the_reference(a in "[a-d]{0,32}", b in "[a-d]{0,32}") {
         let (x, y) = (Letters::of(&a), Letters::of(&b));
+        prop_assert_eq!(one_letter_off(x.get(), y.get()), strsim::osa_distance(&a, &b) == 1);
         prop_assert!((jaro_winkler(x.get(), y.get()) - strsim::jaro_winkler(&a, &b)).abs() < 1e-9);
         prop_assert!(x.get().len() <= LETTERS);
     }

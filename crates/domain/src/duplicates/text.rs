@@ -8,7 +8,7 @@ use unicode_normalization::char::is_combining_mark;
 const HONORIFICS: &[&str] = &[
     "mr", "mrs", "ms", "miss", "mister", "dr", "dra", "prof", "profa", "sr", "sra", "srta", "senhor", "senhora",
     "senor", "senora", "dona", "don", "herr", "frau", "mme", "mlle", "monsieur", "madame", "sir", "lady", "eng",
-    "bapak", "ibu", "shri", "smt",
+    "bapak", "ibu", "shri", "ing", "lic", "arq", "adv", "smt",
 ];
 /// Small words between names, which people leave out or add.
 const PARTICLES: &[&str] = &[
