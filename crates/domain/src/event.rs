@@ -84,6 +84,10 @@ event_kinds! {
     StatusUnmatched = "status.unmatched";
     /// A notice about templates, numbers or the account.
     AccountNotice = "account.notice";
+    /// A template's state, category or quality changed, or it is new or gone.
+    TemplateChanged = "template.changed";
+    /// A number's name, quality or limit changed.
+    NumberChanged = "number.changed";
     /// Something that wasn't understood: kept and shown.
     Unrecognised = "webhook.unrecognised";
 }

@@ -5,6 +5,7 @@
 //! Must not touch: the clock, chance, files, sockets, threads. Nothing of this workspace is below it.
 //! Failure story: none. A function of values either answers or says why not.
 
+pub mod account;
 pub mod consent;
 pub mod conversation;
 pub mod crm;

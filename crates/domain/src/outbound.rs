@@ -130,6 +130,13 @@ impl Outbound {
         matches!(self, Self::Template { .. })
     }
 
+    /// Name and language of a template.
+    #[must_use]
+    pub fn template_key(&self) -> Option<(&str, &str)> {
+        let Self::Template { template } = self else { return None };
+        Some((template.get("name")?.as_str()?, template.get("language")?.get("code")?.as_str()?))
+    }
+
     /// True for receipts: not a message of its own, and doing it twice changes nothing.
     #[must_use]
     pub const fn is_receipt(&self) -> bool {

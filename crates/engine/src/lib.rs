@@ -1,11 +1,12 @@
 //! # Engine
-//! Purpose: the rooms of the one-way flow, one module each: receive, ingest, gate, dispatch, media, write-back; and their
+//! Purpose: the rooms of the one-way flow, one module each: receive, ingest, gate, dispatch, media, write-back, account; and their
 //! schedules.
 //! May touch: the ports of the domain, tasks and time-outs of the runtime.
 //! Must not touch: any database, WhatsApp's or a CRM's wire format, HTTP.
 //! Invariants: every worker is a reconciler: a wake-up is a hint, the periodic look is the truth. No transaction is open during
 //! an outside call. Nothing is answered or forgotten before what it caused is durable.
 
+pub mod account;
 pub mod consent;
 pub mod directory;
 pub mod dispatch;
@@ -47,6 +48,8 @@ pub struct World {
     pub ids: Arc<dyn IdSource>,
     /// The configured numbers.
     pub directory: Arc<directory::Numbers>,
+    /// What WhatsApp says of the accounts.
+    pub accounts: Arc<account::Directory>,
     /// Where people may be, by their phone numbers.
     pub places: Arc<dyn Places>,
     /// Limits and schedules.

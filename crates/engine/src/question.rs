@@ -4,6 +4,7 @@
 use crate::World;
 use crate::directory::Numbers;
 use crate::settings::Settings;
+use ponte_domain::account::Known;
 use ponte_domain::ids::NumberId;
 use ponte_domain::job::Class;
 use ponte_domain::outbound::Outbound;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 pub(crate) struct Rules {
     pub(crate) settings: Arc<Settings>,
     directory: Arc<Numbers>,
+    known: Arc<Known>,
     places: Arc<dyn Places>,
 }
 
@@ -39,12 +41,15 @@ impl Rules {
         Self {
             settings: Arc::clone(&world.settings),
             directory: Arc::clone(&world.directory),
+            known: world.accounts.known(),
             places: Arc::clone(&world.places),
         }
     }
 
     pub(crate) fn question<'a>(&'a self, facts: &Facts<'a>) -> Question<'a> {
-        let brand = self.directory.get(facts.number).and_then(|n| n.brand.as_deref());
+        let number = self.directory.get(facts.number);
+        let brand = number.and_then(|n| n.brand.as_deref());
+        let template = facts.message.template_key().zip(number);
         let PolicyView { standings, labels, contacted, recent } = facts.policy;
         Question {
             message: facts.message,
@@ -54,9 +59,8 @@ impl Rules {
             consent: ConsentView::of(facts.marketing_stopped_at, standings, facts.number, brand),
             first_contact: !contacted,
             labels,
-            // Neither templates nor names of numbers are read from Meta yet: the policy says that it doesn't know.
-            template: None,
-            sender_named: None,
+            template: template.and_then(|((name, language), n)| self.known.template(&n.waba_id, name, language)),
+            sender_named: self.known.is_named(facts.number),
             recent: *recent,
             place: facts.phone.map_or_else(Place::default, |digits| self.places.place_of(digits, facts.now)),
             has_phone: facts.phone.is_some(),

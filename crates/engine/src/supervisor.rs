@@ -6,7 +6,7 @@ use crate::World;
 use crate::dispatch::CpuMeter;
 use crate::receive::Receiver;
 use crate::writeback::Connection;
-use crate::{consent, dispatch, housekeeping, ingest, media, writeback};
+use crate::{account, consent, dispatch, housekeeping, ingest, media, writeback};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +27,7 @@ impl Engine {
         let engine = Self { stop: CancellationToken::new(), workers: TaskTracker::new(), world };
         engine.keep("housekeeping", housekeeping::run);
         engine.keep("ingest", move |world, stop| ingest::run(world, receiver.clone(), stop));
+        engine.keep("account", account::run);
         engine.keep("consent", consent::run);
         engine.keep("media", media::run);
         let numbers: Vec<_> = engine.world.directory.all().cloned().collect();

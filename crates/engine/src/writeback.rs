@@ -105,7 +105,7 @@ fn job(connection: &ConnectionId, event: &Event, now: Millis) -> Option<NewJob> 
         | EventKind::MessageAccepted
         | EventKind::MessageStatus
         | EventKind::MessageDead => Some(event.message?),
-        EventKind::PersonChanged => None,
+        EventKind::PersonChanged | EventKind::PeopleMerged | EventKind::PeopleUnmerged => None,
         _ => return None,
     };
     let subject = Subject { person, message };

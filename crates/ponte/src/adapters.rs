@@ -1,10 +1,15 @@
-//! Small adapters of the real world: the clock, chance, identifiers, files on disk, the processor meter, keys, signatures.
+//! Small adapters of the real world: the clock, chance, identifiers, files on disk, the processor meter, keys, signatures,
+//! places of phone numbers.
 //! May touch: the system. Must not touch: anything of the flow.
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use ponte_domain::Millis;
 use ponte_domain::ids::{IdSource, WorkspaceId};
+use ponte_domain::phone::{self, Region};
+use ponte_domain::policy::{Offsets, Place, Places};
 use ponte_domain::ports::world::{BlobError, Blobs, Chance, Clock};
 use ponte_engine::dispatch::CpuMeter;
 use ponte_engine::receive::{Refusal, Verifier};
@@ -212,9 +217,50 @@ impl Verifier for AppSignatures {
     }
 }
 
+/// Places by phone number: the country of its plan, and the clocks of every time zone in which its holder may be.
+pub struct PhonePlaces;
+
+impl Places for PhonePlaces {
+    fn place_of(&self, digits: &str, now: Millis) -> Place {
+        let country = phone::country_of(digits);
+        let offsets = Timestamp::from_millisecond(now).ok().and_then(|now| {
+            let minutes = |zone: &&str| {
+                let zone = TimeZone::get(zone).ok()?;
+                i16::try_from(zone.to_offset(now).seconds() / 60).ok()
+            };
+            let all = phone::time_zones(digits).iter().filter_map(minutes);
+            all.fold(None, |known: Option<Offsets>, at| {
+                let known = known.unwrap_or(Offsets { west: at, east: at });
+                Some(Offsets { west: known.west.min(at), east: known.east.max(at) })
+            })
+        });
+        Place::new(country.as_ref().map(Region::as_str), offsets)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_has_the_clocks_of_its_day() {
+        const WINTER: Millis = 1_767_225_600_000; // 2026-01-01
+        const SUMMER: Millis = 1_782_864_000_000; // 2026-07-01
+        let at = |digits: &str, now| {
+            let place = PhonePlaces.place_of(digits, now);
+            (place.country().map(str::to_owned), place.offsets.map(|o| (o.west, o.east)))
+        };
+        let of = |country: &str, west, east| (Some(country.to_owned()), Some((west, east)));
+        assert_eq!(at("4915112345678", WINTER), of("DE", 60, 60));
+        assert_eq!(at("4915112345678", SUMMER), of("DE", 120, 120));
+        assert_eq!(at("886912345678", SUMMER), of("TW", 480, 480));
+        assert_eq!(at("12125551234", WINTER), of("US", -300, -300));
+        assert_eq!(at("14165551234", SUMMER), of("CA", -240, -240));
+        assert_eq!(at("18765551234", WINTER), of("JM", -300, -300));
+        assert_eq!(at("5511987654321", WINTER), of("BR", -180, -180));
+        assert_eq!(at("99912345", WINTER), (None, None));
+        assert_eq!(at("", WINTER), (None, None));
+    }
 
     #[tokio::test]
     async fn files_are_kept_once_and_whole() {

@@ -45,6 +45,8 @@ enum Command {
     Messages(commands::messages::Options),
     /// People: import, export, clean, find and merge duplicates, erase, look.
     Contacts(commands::contacts::Options),
+    /// Message templates and numbers as WhatsApp has them.
+    Templates(commands::templates::Options),
     /// Who did what.
     Audit(commands::audit::Options),
     /// List, retry or discard jobs that were given up.
@@ -89,6 +91,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Events(options) => commands::events::run(settings()?, options).await,
         Command::Messages(options) => commands::messages::run(settings()?, options).await,
         Command::Contacts(options) => commands::contacts::run(settings()?, options).await,
+        Command::Templates(options) => commands::templates::run(settings()?, options).await,
         Command::Audit(options) => commands::audit::run(settings()?, options).await,
         Command::DeadLetters(options) => commands::dead_letters::run(settings()?, options).await,
         Command::Migrate => commands::migrate::run(settings()?).await,

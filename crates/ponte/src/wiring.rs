@@ -2,15 +2,18 @@
 //! Purpose: puts store, WhatsApp, CRMs, engine and server together from the configuration. The only place that sees them all.
 //! Must not touch: what any of them does.
 
-use crate::adapters::{AppSignatures, DiskBlobs, HashedKeys, SystemChance, SystemClock, TimeIds, cpu_meter, now};
+use crate::adapters::{
+    AppSignatures, DiskBlobs, HashedKeys, PhonePlaces, SystemChance, SystemClock, TimeIds, cpu_meter, now,
+};
 use crate::config::{CrmConnection, Settings};
 use anyhow::Context;
 use ponte_crm::hubspot::{HubSpot, HubSpotAuth, HubSpotConfig};
 use ponte_domain::ids::WorkspaceId;
-use ponte_domain::policy::CallingCodes;
+use ponte_domain::ports::account::Accounts;
 use ponte_domain::ports::crm::Crm;
 use ponte_domain::ports::store::Store;
 use ponte_engine::World;
+use ponte_engine::account::Directory;
 use ponte_engine::directory::{Number, Numbers};
 use ponte_engine::pulse::Pulse;
 use ponte_engine::receive::Receiver;
@@ -62,10 +65,12 @@ pub async fn assemble(settings: Settings, serve: bool) -> anyhow::Result<Assembl
         chance: Arc::new(SystemChance),
         ids: Arc::new(TimeIds),
         directory: Arc::new(numbers(&settings)),
-        places: Arc::new(CallingCodes),
+        accounts: Arc::new(Directory::new(Arc::clone(&store) as Arc<dyn Accounts>)),
+        places: Arc::new(PhonePlaces),
         settings: Arc::new(engine_settings(&settings)),
         pulse: Arc::new(Pulse::default()),
     };
+    world.accounts.refresh(WORKSPACE).await?;
     let crms = settings.crms.iter().map(|crm| connection(crm, &egress)).collect();
     Ok(Assembly { world, crms, store, settings })
 }

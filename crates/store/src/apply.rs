@@ -73,6 +73,9 @@ async fn changes_of_fold(c: &mut Conn, workspace: WorkspaceId, changes: Changes)
     settled(c, workspace, &changes.settled, now).await?;
     crate::consent::folded(c, workspace, &changes).await?;
     events::append(c, workspace, changes.events).await?;
+    for waba_id in &changes.accounts {
+        crate::account::due(c, workspace, waba_id, 0).await?;
+    }
     for (scope, until) in &changes.restrictions {
         crate::sends::hold(c, workspace, scope, *until).await?;
     }

@@ -1,23 +1,24 @@
-//! The consent ledger: adding words, working out what stands, what the policy needs to know of people, what is due.
+//! The consent ledger: adding words, working out what stands, what is due.
 //! Invariants: `consent_state` is worked out from all entries of a person in the transaction that added one, with the person's
 //! row locked, so that two writers never work from half of them.
 //! Must not touch: what counts. That is the domain's fold.
 
+mod policies;
+
+pub(crate) use policies::Policies;
+
 use crate::conn::{Conn, Val, vals};
 use crate::events;
 use crate::load::ids;
+use ponte_domain::Millis;
 use ponte_domain::consent::{Action, Entry, OpenRequest, Proof, Scope, Source, Standing, Standings, Thanks, fold};
 use ponte_domain::conversation::Changes;
 use ponte_domain::error::StoreError;
 use ponte_domain::event::NewEvent;
 use ponte_domain::ids::{ConsentId, PersonId, WorkspaceId};
-use ponte_domain::job::Class;
-use ponte_domain::policy::Recent;
-use ponte_domain::ports::store::{ConsentDone, ConsentDue, ConsentFile, PolicyView};
-use ponte_domain::profile::Label;
-use ponte_domain::{DAY, Millis};
+use ponte_domain::ports::store::{ConsentDone, ConsentDue, ConsentFile};
 use sqlx::FromRow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use uuid::Uuid;
 
 fn corrupt(what: &str) -> StoreError {
@@ -92,6 +93,46 @@ pub(crate) async fn append(c: &mut Conn, workspace: WorkspaceId, entries: &[Entr
     }
     let people: BTreeSet<PersonId> = entries.iter().map(|e| e.person).collect();
     lock(c, workspace, &people).await?;
+    let added = insert(c, workspace, entries).await?;
+    for person in people {
+        recompute(c, workspace, person).await?;
+    }
+    Ok(added)
+}
+
+/// Adds what an import says. `fresh`: people of the same transaction, of whom nothing is known yet: what stands for them is
+/// worked out without a look, for there may be hundreds of thousands.
+pub(crate) async fn import(
+    c: &mut Conn,
+    workspace: WorkspaceId,
+    entries: &[Entry],
+    fresh: &BTreeSet<PersonId>,
+) -> Result<(), StoreError> {
+    let (new, old): (Vec<Entry>, Vec<Entry>) = entries.iter().cloned().partition(|e| fresh.contains(&e.person));
+    insert(c, workspace, &new).await?;
+    let mut by_person: BTreeMap<PersonId, Vec<Entry>> = BTreeMap::new();
+    for entry in new {
+        by_person.entry(entry.person).or_default().push(entry);
+    }
+    let states = by_person.iter().flat_map(|(person, entries)| state_rows(workspace, *person, entries)).collect();
+    c.insert_many(STATE, "", states).await?;
+    // A list that is imported again says nothing new.
+    let known: Vec<(Uuid,)> = c
+        .select_in(
+            "SELECT id FROM consent_entry WHERE workspace_id = $1 AND ",
+            &["id"],
+            "",
+            vals![workspace.0],
+            old.iter().map(|e| vals![e.id.0]).collect(),
+        )
+        .await?;
+    let known: BTreeSet<Uuid> = known.into_iter().map(|(id,)| id).collect();
+    let unsaid: Vec<Entry> = old.into_iter().filter(|e| !known.contains(&e.id.0)).collect();
+    append(c, workspace, &unsaid).await?;
+    Ok(())
+}
+
+async fn insert(c: &mut Conn, workspace: WorkspaceId, entries: &[Entry]) -> Result<u64, StoreError> {
     let mut rows = Vec::with_capacity(entries.len());
     for e in entries {
         let proof = serde_json::to_string(&e.proof).map_err(|_| corrupt("a proof can't be written"))?;
@@ -108,17 +149,12 @@ pub(crate) async fn append(c: &mut Conn, workspace: WorkspaceId, entries: &[Entr
             e.said_by.as_str()
         ]);
     }
-    let added = c
-        .insert_many(
-            "INSERT INTO consent_entry (workspace_id, id, person_id, scope, action, source, proof, at, until, said_by)",
-            "ON CONFLICT (workspace_id, id) DO NOTHING",
-            rows,
-        )
-        .await?;
-    for person in people {
-        recompute(c, workspace, person).await?;
-    }
-    Ok(added)
+    c.insert_many(
+        "INSERT INTO consent_entry (workspace_id, id, person_id, scope, action, source, proof, at, until, said_by)",
+        "ON CONFLICT (workspace_id, id) DO NOTHING",
+        rows,
+    )
+    .await
 }
 
 async fn lock(c: &mut Conn, workspace: WorkspaceId, people: &BTreeSet<PersonId>) -> Result<(), StoreError> {
@@ -142,20 +178,18 @@ pub(crate) async fn recompute(c: &mut Conn, workspace: WorkspaceId, person: Pers
     let entries = entries_of(c, workspace, person).await?;
     c.exec("DELETE FROM consent_state WHERE workspace_id = $1 AND person_id = $2", vals![workspace.0, person.0])
         .await?;
-    let rows = fold(&entries)
-        .0
-        .into_iter()
-        .map(|(scope, s)| {
-            vals![workspace.0, person.0, scope.to_string(), s.confirmed_at, s.withdrawn_at, s.requested_at]
-        })
-        .collect();
-    c.insert_many(
-        "INSERT INTO consent_state (workspace_id, person_id, scope, confirmed_at, withdrawn_at, requested_at)",
-        "",
-        rows,
-    )
-    .await?;
+    c.insert_many(STATE, "", state_rows(workspace, person, &entries)).await?;
     Ok(())
+}
+
+const STATE: &str =
+    "INSERT INTO consent_state (workspace_id, person_id, scope, confirmed_at, withdrawn_at, requested_at)";
+
+fn state_rows(workspace: WorkspaceId, person: PersonId, entries: &[Entry]) -> Vec<Vec<Val>> {
+    let row = |(scope, s): (Scope, Standing)| {
+        vals![workspace.0, person.0, scope.to_string(), s.confirmed_at, s.withdrawn_at, s.requested_at]
+    };
+    fold(entries).0.into_iter().map(row).collect()
 }
 
 async fn entries_of(c: &mut Conn, workspace: WorkspaceId, person: PersonId) -> Result<Vec<Entry>, StoreError> {
@@ -213,156 +247,6 @@ pub(crate) async fn requests(
     found.sort_by_key(|r| r.id);
     found.dedup_by_key(|r| r.id);
     Ok(found)
-}
-
-/// Which of these people wrote, or were reached by a message. For marketing only: nobody else is asked for.
-pub(crate) async fn contacted(
-    c: &mut Conn,
-    workspace: WorkspaceId,
-    people: &BTreeSet<PersonId>,
-) -> Result<BTreeSet<PersonId>, StoreError> {
-    let wrote: Vec<(Uuid,)> = c
-        .select_in(
-            "SELECT person_id FROM conversation WHERE workspace_id = $1 AND last_inbound_at IS NOT NULL \
-             AND ",
-            &["person_id"],
-            "",
-            vals![workspace.0],
-            ids(people),
-        )
-        .await?;
-    let mut found: BTreeSet<PersonId> = wrote.into_iter().map(|(id,)| PersonId(id)).collect();
-    let others: BTreeSet<PersonId> = people.difference(&found).copied().collect();
-    // Not one statement with the first, and CROSS JOIN: both engines then begin with the threads of these people, who never
-    // wrote and were sent little, and not with all messages.
-    let reached: Vec<(Uuid,)> = c
-        .select_in(
-            "SELECT n.person_id FROM conversation n CROSS JOIN message m WHERE n.workspace_id = $1 \
-             AND m.workspace_id = n.workspace_id AND m.conversation_id = n.id AND m.phase IN ('accepted', 'received') \
-             AND ",
-            &["n.person_id"],
-            "",
-            vals![workspace.0],
-            ids(&others),
-        )
-        .await?;
-    found.extend(reached.into_iter().map(|(id,)| PersonId(id)));
-    Ok(found)
-}
-
-/// Marketing messages of late: on their way, taken within a day, taken within a week.
-pub(crate) struct Sent(HashMap<PersonId, (i64, i64, i64)>);
-
-const WEEK: Millis = 7 * DAY;
-/// A message may wait for days before it is taken: looked for this long after it was let in.
-const LOOK_BACK: Millis = 3 * WEEK;
-
-impl Sent {
-    pub(crate) async fn read(
-        c: &mut Conn,
-        workspace: WorkspaceId,
-        people: &BTreeSet<PersonId>,
-        now: Millis,
-    ) -> Result<Self, StoreError> {
-        // Counted person by person: joined, a young PostgreSQL takes the partial index for empty and reads all of it.
-        let count = |which: &str| {
-            format!(
-                "(SELECT CAST(COUNT(*) AS BIGINT) FROM message m WHERE m.workspace_id = p.workspace_id \
-                 AND m.person_id = p.id AND m.class = 'marketing' AND m.phase <> 'refused' AND m.at > $2 AND {which})"
-            )
-        };
-        let rows: Vec<(Uuid, i64, i64, i64)> = c
-            .select_in(
-                &format!(
-                    "SELECT p.id, {}, {}, {} FROM person p WHERE p.workspace_id = $1 AND ",
-                    count("m.phase IN ('queued', 'sending', 'unknown')"),
-                    count("m.accepted_at > $3"),
-                    count("m.accepted_at > $4")
-                ),
-                &["p.id"],
-                "",
-                vals![workspace.0, now - LOOK_BACK, now - DAY, now - WEEK],
-                ids(people),
-            )
-            .await?;
-        Ok(Self(rows.into_iter().map(|(id, waiting, day, week)| (PersonId(id), (waiting, day, week))).collect()))
-    }
-
-    /// `waiting`: those on their way count too, as they do for one more that wants in; of those that are in, each goes in its
-    /// turn.
-    pub(crate) fn recent(&self, person: PersonId, waiting: bool) -> Recent {
-        let (on_the_way, day, week) = self.0.get(&person).copied().unwrap_or_default();
-        let more = if waiting { on_the_way } else { 0 };
-        let number = |n: i64| u32::try_from(n).unwrap_or(u32::MAX);
-        Recent { day: number(day + more), week: number(week + more) }
-    }
-}
-
-/// The labels of those who have any.
-async fn labels(
-    c: &mut Conn,
-    workspace: WorkspaceId,
-    people: &BTreeSet<PersonId>,
-) -> Result<HashMap<PersonId, Vec<Label>>, StoreError> {
-    let rows: Vec<(Uuid, String)> = c
-        .select_in(
-            "SELECT id, labels FROM person WHERE workspace_id = $1 AND labels <> '' AND ",
-            &["id"],
-            "",
-            vals![workspace.0],
-            ids(people),
-        )
-        .await?;
-    Ok(rows
-        .into_iter()
-        .map(|(id, words)| (PersonId(id), words.split(',').filter_map(Label::parse).collect()))
-        .collect())
-}
-
-/// What the policy needs of many people at once: one look for all, one more for what isn't a reply, two more for marketing.
-pub(crate) struct Policies {
-    standings: HashMap<PersonId, Standings>,
-    contacted: BTreeSet<PersonId>,
-    sent: Sent,
-    labels: HashMap<PersonId, Vec<Label>>,
-}
-
-impl Policies {
-    pub(crate) async fn read(
-        c: &mut Conn,
-        workspace: WorkspaceId,
-        now: Millis,
-        wanted: impl Iterator<Item = (Class, PersonId)>,
-    ) -> Result<Self, StoreError> {
-        let (mut all, mut begun, mut marketing) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        for (class, person) in wanted {
-            all.insert(person);
-            if class != Class::Reply {
-                begun.insert(person);
-            }
-            if class == Class::Marketing {
-                marketing.insert(person);
-            }
-        }
-        Ok(Self {
-            standings: standings(c, workspace, &begun).await?,
-            contacted: contacted(c, workspace, &marketing).await?,
-            sent: Sent::read(c, workspace, &marketing, now).await?,
-            labels: labels(c, workspace, &all).await?,
-        })
-    }
-
-    /// What is known of one recipient. `wants_in`: the message isn't stored yet.
-    pub(crate) fn of(&self, class: Class, person: Option<PersonId>, wants_in: bool) -> PolicyView {
-        let marketing = class == Class::Marketing;
-        let Some(person) = person else { return PolicyView { contacted: !marketing, ..PolicyView::default() } };
-        PolicyView {
-            standings: self.standings.get(&person).cloned().unwrap_or_default(),
-            labels: self.labels.get(&person).cloned().unwrap_or_default(),
-            contacted: !marketing || self.contacted.contains(&person),
-            recent: if marketing { self.sent.recent(person, wants_in) } else { Recent::default() },
-        }
-    }
 }
 
 /// A question that was asked: an open one of the same person and scope is replaced.

@@ -45,12 +45,13 @@ pub(crate) async fn views(
     connection: &ConnectionId,
     subjects: &[(PersonId, Option<MessageId>)],
 ) -> Result<Vec<Option<CrmView>>, StoreError> {
-    let contacts = contacts(c, workspace, connection, subjects.iter().map(|(p, _)| *p).collect()).await?;
+    let standing = standing(c, workspace, subjects.iter().map(|(p, _)| *p).collect()).await?;
+    let contacts = contacts(c, workspace, connection, standing.values().copied().collect()).await?;
     let messages = messages(c, workspace, connection, subjects.iter().filter_map(|(_, m)| *m).collect()).await?;
     Ok(subjects
         .iter()
         .map(|(person, message)| {
-            let (contact, written) = contacts.get(person)?;
+            let (contact, written) = contacts.get(standing.get(person)?)?;
             let found = match message {
                 None => None,
                 Some(id) => Some(messages.get(id)?),
@@ -67,6 +68,35 @@ pub(crate) async fn views(
             })
         })
         .collect())
+}
+
+/// Who each of these people is now: whoever was merged is the survivor. Nobody, for whom was erased.
+async fn standing(
+    c: &mut Conn,
+    workspace: WorkspaceId,
+    people: BTreeSet<PersonId>,
+) -> Result<HashMap<PersonId, PersonId>, StoreError> {
+    let mut standing: HashMap<PersonId, PersonId> = people.iter().map(|p| (*p, *p)).collect();
+    let mut asked = people;
+    while !asked.is_empty() {
+        let rows: Vec<(Uuid, Uuid)> = c
+            .select_in(
+                "SELECT id, merged_into FROM person WHERE workspace_id = $1 AND merged_into IS NOT NULL AND ",
+                &["id"],
+                "",
+                vals![workspace.0],
+                load::ids(&asked),
+            )
+            .await?;
+        let merged: HashMap<PersonId, PersonId> =
+            rows.into_iter().map(|(id, into)| (PersonId(id), PersonId(into))).collect();
+        standing.retain(|_, now| merged.get(now) != Some(&*now));
+        for now in standing.values_mut() {
+            *now = merged.get(now).copied().unwrap_or(*now);
+        }
+        asked = merged.into_iter().filter(|(id, into)| id != into).map(|(_, into)| into).collect();
+    }
+    Ok(standing)
 }
 
 type Contacts = HashMap<PersonId, (ContactWrite, Option<String>)>;

@@ -7,6 +7,7 @@
 //! Invariants: what a verb did is durable when it returns, whole or not at all; a lost lease or fence changes nothing.
 //! Failure story: killed anywhere, the database holds whole transactions; leases run out and others go on.
 
+mod account;
 mod apply;
 mod conn;
 mod consent;

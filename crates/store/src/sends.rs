@@ -25,7 +25,7 @@ use ponte_domain::ports::store::{
 use ponte_domain::{Millis, SECOND};
 use serde_json::json;
 use sqlx::FromRow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use uuid::Uuid;
 
 /// Until when a scope is held back; 0 when it isn't.
@@ -482,12 +482,14 @@ impl Settling {
         held: Option<&str>,
     ) -> Result<(), StoreError> {
         let known = load::identities(c, self.workspace, identities.iter()).await?;
-        let new: Vec<NewIdentity> = identities
-            .iter()
-            .filter(|i| known.iter().all(|k| k.identity != **i))
-            .map(|i| NewIdentity { identity: i.clone(), person: head.person, at: self.now })
-            .collect();
-        crate::apply::identities(c, self.workspace, &new).await?;
+        let new: HashSet<Identity> =
+            identities.iter().filter(|i| known.iter().all(|k| k.identity != **i)).cloned().collect();
+        // Erased while the call was under way: the answer brings nobody back.
+        if !new.is_empty() && crate::people::known_as_erased(c, self.workspace, &new).await?.is_empty() {
+            let new: Vec<NewIdentity> =
+                new.into_iter().map(|identity| NewIdentity { identity, person: head.person, at: self.now }).collect();
+            crate::apply::identities(c, self.workspace, &new).await?;
+        }
         let by_status = head.phase == Phase::Accepted;
         head.phase = Phase::Accepted;
         if head.wamid.is_none() {

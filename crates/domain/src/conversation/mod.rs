@@ -168,6 +168,8 @@ pub struct Changes {
     pub jobs: Vec<NewJob>,
     /// Scopes that WhatsApp restricted, and until when.
     pub restrictions: Vec<(String, Millis)>,
+    /// Accounts of which something changed: to be read again.
+    pub accounts: BTreeSet<String>,
     /// Words for the consent ledger; one that is there already adds nothing.
     pub consent: Vec<Entry>,
     /// Questions that have their answer.

@@ -41,6 +41,10 @@ impl State<'_> {
         let number = update.number.clone();
         self.event(EventKind::AccountNotice, None, None, None, number, Some(dedup), data.to_string());
         self.restrict(located, notice);
+        // What the notice says is read from the source: one way of knowing, whatever order notices come in.
+        if ["message_template_", "template_", "phone_number_"].iter().any(|about| update.field.starts_with(about)) {
+            self.changes.accounts.insert(update.waba_id.clone());
+        }
     }
 
     /// A restriction of business-initiated messages holds the account's numbers until it expires (facts 2.6, 8).

@@ -90,7 +90,7 @@ impl<'a> State<'a> {
             None => {
                 let person = self.create_person(at);
                 // Not unseen: somebody may have to be told, or asked again.
-                if lookup.iter().any(|i| self.erased.contains(i)) {
+                if lookup.iter().any(|i| self.is_erased(i)) {
                     self.event(EventKind::PersonReturned, Some(person), None, None, None, None, "{}".to_owned());
                 }
                 person
@@ -135,6 +135,11 @@ impl<'a> State<'a> {
             self.changes.identities.retain(|n| n.identity != identity);
             self.changes.ended_identities.push(identity);
         }
+    }
+
+    /// Whether nobody has this identifier and somebody had it who was erased.
+    pub(super) fn is_erased(&self, identity: &Identity) -> bool {
+        self.erased.contains(identity)
     }
 
     /// Who has this identifier.

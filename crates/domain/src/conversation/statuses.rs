@@ -94,8 +94,12 @@ impl State<'_> {
         let Some(person) = self.head(id).map(|head| head.person) else { return };
         if s.group_participant.is_none() {
             let portfolio = self.context.directory.portfolio(&update.waba_id);
-            for identity in s.recipient.identities(&portfolio) {
-                self.link(identity, person, s.at);
+            let named = s.recipient.identities(&portfolio);
+            // A late report is no sign of life: it brings nobody back who was erased.
+            if !named.iter().any(|identity| self.is_erased(identity)) {
+                for identity in named {
+                    self.link(identity, person, s.at);
+                }
             }
         }
         if let Some(until) = s.free_entry_until {

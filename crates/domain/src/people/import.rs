@@ -2,8 +2,9 @@
 //! A row belongs to the person who has its key or one of its phones, in any way the number may be written. A row that changes
 //! nothing changes nothing: importing a file again is safe.
 
-use super::{Draft, phone};
+use super::{Draft, OldConsent, phone};
 use crate::Millis;
+use crate::consent::{Entry, Proof, Source, entry_id};
 use crate::identity::{Identity, IdentityKind};
 use crate::ids::{IdSource, PersonId};
 use crate::message::NewIdentity;
@@ -57,6 +58,8 @@ pub struct Changes {
     pub changed: Vec<(PersonId, Profile)>,
     /// New identifiers.
     pub identities: Vec<NewIdentity>,
+    /// What the rows say about consent. The same row again gives entries of the same ids.
+    pub consent: Vec<Entry>,
     /// Two people who share an identifier: certain duplicates, in the order found.
     pub same: Vec<(PersonId, PersonId)>,
     /// What became of each row, in the order of the rows, with its person.
@@ -87,13 +90,41 @@ pub fn decide(drafts: &[Draft], view: View, context: &Context<'_>) -> Changes {
             changes.outcomes.push((Outcome::Erased, None));
             continue;
         }
-        let outcome = room.row(draft, context, &mut changes);
-        changes.outcomes.push(outcome);
+        let (outcome, person) = room.row(draft, context, &mut changes);
+        changes.consent.extend(draft.consent.as_ref().zip(person).map(|(said, person)| entry(said, person, context)));
+        changes.outcomes.push((outcome, person));
     }
     let Room { mut profiles, created, touched, .. } = room;
     changes.created.extend(created.into_keys().filter_map(|id| profiles.remove(&id).map(|p| (id, p))));
     changes.changed.extend(touched.into_keys().filter_map(|id| profiles.remove(&id).map(|p| (id, p))));
     changes
+}
+
+/// The ledger's entry of what a row says. Not known when, it counts from now on, but is the same fact in every import.
+fn entry(said: &OldConsent, person: PersonId, context: &Context<'_>) -> Entry {
+    let (scope, at) = (said.scope.to_string(), said.at.map(|at| at.min(context.now)));
+    let when = at.map_or_else(|| "undated".to_owned(), |at| at.to_string());
+    let stated = said.source.as_deref().unwrap_or_default();
+    Entry {
+        id: entry_id(&[
+            "import",
+            context.source,
+            &person.to_string(),
+            &scope,
+            said.action.as_str(),
+            &when,
+            stated,
+            said.proof.as_deref().unwrap_or_default(),
+        ]),
+        person,
+        scope: said.scope.clone(),
+        action: said.action,
+        source: Source::Import,
+        proof: Proof { stated_source: said.source.clone(), note: said.proof.clone(), ..Proof::default() },
+        at: at.unwrap_or(context.now),
+        until: None,
+        said_by: format!("import:{}", context.source),
+    }
 }
 
 struct Room {
@@ -173,6 +204,7 @@ fn write(profile: &mut Profile, draft: &Draft, context: &Context<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::consent::{Action, Scope};
     use crate::profile::Label;
     use proptest::prelude::*;
     use std::sync::atomic::{AtomicU64, Ordering};
@@ -221,6 +253,34 @@ mod tests {
         assert_eq!(changes.outcomes.iter().map(|o| o.0).collect::<Vec<_>>(), [Outcome::Created, Outcome::Updated]);
         assert_eq!((changes.created.len(), changes.changed.len(), changes.identities.len()), (1, 0, 3));
         assert_eq!(changes.created[0].1.get("name"), Some("Ana Lima"));
+    }
+
+    #[test]
+    fn old_consent_is_an_entry_and_the_same_one_every_time() {
+        let said = |action, at| {
+            let consent = OldConsent {
+                scope: Scope::MARKETING,
+                action,
+                at,
+                source: Some("form of 2024".into()),
+                proof: Some("ticked".into()),
+            };
+            Draft { consent: Some(consent), ..draft(1, None, "886912345678", "Ana") }
+        };
+        let rows = [said(Action::Confirmed, Some(5)), said(Action::Confirmed, Some(99)), said(Action::Withdrawn, None)];
+        let first = run(&rows, View::default());
+        let times: Vec<(Action, Millis)> = first.consent.iter().map(|e| (e.action, e.at)).collect();
+        assert_eq!(
+            times,
+            [(Action::Confirmed, 5), (Action::Confirmed, 7), (Action::Withdrawn, 7)],
+            "nothing is said in the future"
+        );
+        let entry = &first.consent[0];
+        assert_eq!((entry.source, entry.said_by.as_str()), (Source::Import, "import:list"));
+        assert_eq!(entry.proof.stated_source.as_deref(), Some("form of 2024"));
+        let again = run(&rows, after(View::default(), &first));
+        let ids = |changes: &Changes| changes.consent.iter().map(|e| e.id).collect::<Vec<_>>();
+        assert_eq!(ids(&again), ids(&first));
     }
 
     #[test]

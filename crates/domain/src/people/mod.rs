@@ -4,6 +4,7 @@
 pub mod import;
 
 use crate::Millis;
+use crate::consent::{Action, Scope};
 use crate::identity::{Identity, IdentityKind};
 use crate::ids::PersonId;
 use crate::profile::{Label, Profile};
@@ -29,6 +30,27 @@ pub struct Draft {
     /// Labels.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<Label>,
+    /// What the source says of the person's consent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consent: Option<OldConsent>,
+}
+
+/// Consent as a source states it: given or refused before, elsewhere. It becomes an entry of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OldConsent {
+    /// About what.
+    pub scope: Scope,
+    /// Confirmed or withdrawn.
+    pub action: Action,
+    /// When it was said. `None`: the source doesn't tell; allowed for a withdrawal only, which then counts from the import on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Millis>,
+    /// Where it comes from, as stated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// The text shown, or another proof, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<String>,
 }
 
 impl Draft {

@@ -9,7 +9,7 @@ mod places;
 mod rules;
 mod settings;
 
-pub use places::{CallingCodes, Offsets, Place, Places};
+pub use places::{Offsets, Place, Places};
 pub use settings::{PolicySettings, QuietHours};
 
 use crate::Millis;

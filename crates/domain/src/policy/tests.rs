@@ -1,8 +1,7 @@
 //! Every rule with its neighbours, and what no ledger may bring about.
 
 use super::{
-    CallingCodes, ConsentView, Decision, Offsets, Place, Places, PolicySettings, Question, QuietHours, Recent,
-    TemplateFacts, decide, explain,
+    ConsentView, Decision, Offsets, Place, PolicySettings, Question, QuietHours, Recent, TemplateFacts, decide, explain,
 };
 use crate::consent::{Action, Entry, Proof, Scope, ScopeKind, ScopeOf, Source, Standing, entry_id, fold};
 use crate::error::{
@@ -135,7 +134,7 @@ fn the_category_of_the_template_counts_not_the_word_of_the_caller() {
 #[test]
 fn limits_of_number_country_and_frequency() {
     assert_eq!(marketing(|q| q.sender_named = Some(false)), Decision::Deny(SENDER_UNNAMED));
-    assert_eq!(marketing(|q| q.place = CallingCodes.place_of("16505551234", NOW)), Decision::Deny(COUNTRY_RULE));
+    assert_eq!(marketing(|q| q.place = Place::new(Some("US"), None)), Decision::Deny(COUNTRY_RULE));
     assert_eq!(marketing(|q| q.recent = Recent { day: 1, week: 1 }), Decision::Deny(TOO_FREQUENT));
     assert_eq!(marketing(|q| q.recent = Recent { day: 0, week: 4 }), Decision::Deny(TOO_FREQUENT));
     assert_eq!(marketing(|q| q.recent = Recent { day: 0, week: 3 }), Decision::Allow);

@@ -1,6 +1,7 @@
 //! The channel port: what the engine asks of WhatsApp.
 
 use crate::Millis;
+use crate::account::{NumberState, Template};
 use crate::error::CallError;
 use crate::identity::Party;
 use crate::ids::NumberId;
@@ -92,4 +93,16 @@ pub trait Channel: Send + Sync {
     /// # Errors
     /// Classified like any call.
     async fn number_health(&self, number: &NumberId) -> Result<serde_json::Value, CallError>;
+
+    /// Reads the state of a number.
+    ///
+    /// # Errors
+    /// Classified like any call.
+    async fn number_state(&self, number: &NumberId) -> Result<NumberState, CallError>;
+
+    /// Reads all templates of the account that a number belongs to. Whole or not at all.
+    ///
+    /// # Errors
+    /// Classified like any call.
+    async fn templates(&self, number: &NumberId) -> Result<Vec<Template>, CallError>;
 }

@@ -15,6 +15,7 @@ pub mod send;
 pub mod serve;
 pub mod simulate;
 pub mod status;
+pub mod templates;
 
 use jiff::Timestamp;
 use ponte_domain::Millis;

@@ -1,5 +1,6 @@
 //! Checking the whole configuration: every error at once, each with its place and its mend.
 
+use super::contacts::RawContacts;
 use super::sections::{
     ApiKey, AppSettings, CrmAuth, CrmConnection, DatabaseSection, Dispatch, Egress, Journal, Log, NumberSettings,
     RawApp, RawConsent, RawCrm, RawKey, RawNumber, RawPolicy, Server, Settings, Storage, WhatsApp,
@@ -73,7 +74,7 @@ pub(super) fn read(mut table: Table, environment: Environment<'_>, errors: &mut 
     let mut one = |name: &str| table.remove(name).unwrap_or(Value::Table(Table::new()));
     let (server, database, storage, log) = (one("server"), one("database"), one("storage"), one("log"));
     let (dispatch, retry, journal, egress) = (one("dispatch"), one("retry"), one("journal"), one("egress"));
-    let (consent, policy) = (one("consent"), one("policy"));
+    let (consent, policy, contacts) = (one("consent"), one("policy"), one("contacts"));
     for name in table.keys() {
         errors.add(format!("[{name}]"), "there is no such section", "see config.default.toml for all settings");
     }
@@ -88,6 +89,7 @@ pub(super) fn read(mut table: Table, environment: Environment<'_>, errors: &mut 
     let consent = section::<RawConsent>("consent", consent, errors).map(|raw| super::consent::check(raw, errors));
     let policy =
         section::<RawPolicy>("policy", policy, errors).and_then(|raw| super::consent::check_policy(raw, errors));
+    let contacts = section::<RawContacts>("contacts", contacts, errors).map(|raw| super::contacts::check(raw, errors));
     let secrets = Secrets { environment };
     let apps = apps.into_iter().enumerate().filter_map(|(i, app)| check_app(i, app, &secrets, errors)).collect();
     let plan = dispatch.as_ref().and_then(|d| d.plan.limit());
@@ -115,6 +117,7 @@ pub(super) fn read(mut table: Table, environment: Environment<'_>, errors: &mut 
         allow_private: egress?.allow_private,
         consent: consent?,
         policy: policy?,
+        contacts: contacts?,
     })
 }
 

@@ -5,6 +5,7 @@
 
 mod check;
 mod consent;
+mod contacts;
 mod load;
 mod sections;
 

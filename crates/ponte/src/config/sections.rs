@@ -1,5 +1,6 @@
 //! The sections of the configuration, as checked values.
 
+use super::contacts::Contacts;
 use ponte_domain::Millis;
 use ponte_domain::consent::{AskTemplate, AskTexts, ConsentSettings};
 use ponte_domain::policy::PolicySettings;
@@ -48,6 +49,8 @@ pub struct Settings {
     pub consent: ConsentSettings,
     /// `[policy]`
     pub policy: PolicySettings,
+    /// `[contacts]`
+    pub contacts: Contacts,
 }
 
 /// `[server]`

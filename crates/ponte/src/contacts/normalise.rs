@@ -2,7 +2,9 @@
 //! can't be right rejects it, with what is wrong and how to mend it.
 //! Must not touch: files and the database.
 
-use ponte_domain::people::Draft;
+use ponte_domain::Millis;
+use ponte_domain::consent::{Action, Scope};
+use ponte_domain::people::{Draft, OldConsent};
 use ponte_domain::phone::{Line, PhoneProblem, Region};
 use ponte_domain::profile::{Label, core};
 use ponte_tables::Row;
@@ -29,14 +31,35 @@ pub struct Rules {
     pub uses: Vec<ColumnUse>,
     /// Country of numbers without country code, when the row names none.
     pub country: Option<Region>,
+    /// What is stated about the consent of all rows.
+    pub consent: StatedConsent,
 }
 
-/// A row that was taken, and the kinds of line of its numbers that deserve a look.
+/// What is stated about old consent where the table doesn't say it.
+#[derive(Debug, Clone)]
+pub struct StatedConsent {
+    /// About what the table's answers are.
+    pub scope: Scope,
+    /// Where they come from.
+    pub source: Option<String>,
+    /// When they were given.
+    pub at: Option<Millis>,
+}
+
+impl Default for StatedConsent {
+    fn default() -> Self {
+        Self { scope: Scope::MARKETING, source: None, at: None }
+    }
+}
+
+/// A row that was taken, and what of it deserves a look.
 pub struct Taken {
     /// What an import applies.
     pub draft: Draft,
     /// Flagged kinds of line.
     pub flagged: Vec<Line>,
+    /// Why what the row says about consent doesn't count; it is kept as fields.
+    pub consent_kept: Option<&'static str>,
 }
 
 impl Rules {
@@ -49,6 +72,7 @@ impl Rules {
         let mut flagged = Vec::new();
         let country = self.country_of(row).or(self.country);
         let (mut first, mut last) = ("", "");
+        let mut consent = ConsentCells::default();
         for (place, used_as) in self.uses.iter().enumerate() {
             let cell = row.get(place).unwrap_or_default().trim();
             if cell.is_empty() {
@@ -77,15 +101,12 @@ impl Rules {
                         .extend(cell.split([',', ';', '|']).map(str::trim).filter(|t| !t.is_empty()).map(Into::into));
                 }
                 ColumnUse::Label(name) => label(&mut draft, place, name, cell)?,
-                ColumnUse::Consent(part) => {
-                    let key = match part {
-                        ConsentPart::Given => "consent",
-                        ConsentPart::Date => "consent_date",
-                        ConsentPart::Source => "consent_source",
-                        ConsentPart::Proof => "consent_proof",
-                    };
-                    draft.fields.push((key.to_owned(), cell.to_owned()));
-                }
+                ColumnUse::Consent(part) => match part {
+                    ConsentPart::Given => consent.given = cell,
+                    ConsentPart::Date => consent.date = cell,
+                    ConsentPart::Source => consent.source = cell,
+                    ConsentPart::Proof => consent.proof = cell,
+                },
                 _ => {}
             }
         }
@@ -105,7 +126,17 @@ impl Rules {
                 suggestion: "Add one of them, or leave the row out.".into(),
             });
         }
-        Ok(Taken { draft, flagged })
+        let consent_kept = match consent.read(&self.consent) {
+            Ok(said) => {
+                draft.consent = said;
+                None
+            }
+            Err(why) => {
+                draft.fields.extend(consent.fields());
+                Some(why)
+            }
+        };
+        Ok(Taken { draft, flagged, consent_kept })
     }
 
     /// The row's own country, when a column tells it as two letters.
@@ -114,6 +145,73 @@ impl Rules {
         let cell = row.get(place)?.trim();
         (cell.len() == 2).then(|| Region::new(&cell.to_ascii_uppercase())).flatten()
     }
+}
+
+/// What a row says about consent, as it is written.
+#[derive(Default)]
+struct ConsentCells<'a> {
+    given: &'a str,
+    date: &'a str,
+    source: &'a str,
+    proof: &'a str,
+}
+
+impl ConsentCells<'_> {
+    /// The consent that a row states; `None` where it says nothing.
+    ///
+    /// # Errors
+    /// Why it can't be believed: a stable word. A yes needs to be a yes, with where and when it was given.
+    fn read(&self, stated: &StatedConsent) -> Result<Option<OldConsent>, &'static str> {
+        if [self.given, self.date, self.source, self.proof].iter().all(|cell| cell.is_empty()) {
+            return Ok(None);
+        }
+        let given = yes(self.given).ok_or("consent_unclear")?;
+        let source = Some(self.source).filter(|s| !s.is_empty()).map(str::to_owned).or_else(|| stated.source.clone());
+        let at = match self.date {
+            "" => stated.at,
+            // Of a day without an hour a yes takes the beginning and a no the end, so that a no of the same day wins.
+            date => moment(date, !given).or(stated.at),
+        };
+        if given && source.is_none() {
+            return Err("consent_without_source");
+        }
+        if given && at.is_none() {
+            return Err("consent_without_date");
+        }
+        Ok(Some(OldConsent {
+            scope: stated.scope.clone(),
+            action: if given { Action::Confirmed } else { Action::Withdrawn },
+            at,
+            source,
+            proof: Some(self.proof).filter(|p| !p.is_empty()).map(str::to_owned),
+        }))
+    }
+
+    fn fields(&self) -> impl Iterator<Item = (String, String)> {
+        let cells = [
+            ("consent", self.given),
+            ("consent_date", self.date),
+            ("consent_source", self.source),
+            ("consent_proof", self.proof),
+        ];
+        cells.into_iter().filter(|(_, cell)| !cell.is_empty()).map(|(key, cell)| (key.to_owned(), cell.to_owned()))
+    }
+}
+
+/// When something was said: a moment with its time (UTC unless it says otherwise), or a day, its beginning or its end.
+pub fn moment(text: &str, end_of_day: bool) -> Option<Millis> {
+    let text = text.trim();
+    if let Ok(moment) = text.parse::<jiff::Timestamp>() {
+        return Some(moment.as_millisecond());
+    }
+    let day: jiff::civil::Date = day(text)?.parse().ok()?;
+    let clock = text.split_once([' ', 'T']).and_then(|(_, clock)| clock.trim().parse::<jiff::civil::Time>().ok());
+    let time = match clock {
+        Some(time) if time != jiff::civil::Time::midnight() => time,
+        _ if end_of_day => jiff::civil::Time::MAX,
+        _ => jiff::civil::Time::midnight(),
+    };
+    Some(day.to_datetime(time).to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_millisecond())
 }
 
 fn phone_problem(place: usize, cell: &str, problem: PhoneProblem) -> Problem {
@@ -232,6 +330,41 @@ mod tests {
         ] {
             assert_eq!(day(text).as_deref(), want, "{text}");
         }
+    }
+
+    #[test]
+    fn a_moment_is_read_with_its_time_or_as_a_day() {
+        let day = 20_210_u64 as Millis * 86_400_000; // 2025-05-02
+        for (text, end, want) in [
+            ("2025-05-02", false, Some(day)),
+            ("2025-05-02", true, Some(day + 86_399_999)),
+            ("2025-05-02T10:00:00Z", true, Some(day + 36_000_000)),
+            ("2025-05-02T10:00:00+02:00", false, Some(day + 28_800_000)),
+            ("2025-05-02 10:00", false, Some(day + 36_000_000)),
+            ("2025-05-02 00:00:00", true, Some(day + 86_399_999)),
+            ("02.05.2025", false, Some(day)),
+            ("02/05/2025", false, None),
+            ("spring", false, None),
+        ] {
+            assert_eq!(moment(text, end), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_yes_needs_where_and_when_and_a_no_needs_nothing() {
+        let read = |given, date, source, stated: &StatedConsent| {
+            ConsentCells { given, date, source, proof: "" }.read(stated).map(|c| c.map(|c| (c.action, c.at)))
+        };
+        let nothing = StatedConsent::default();
+        let all = StatedConsent { source: Some("form".into()), at: Some(5), ..StatedConsent::default() };
+        assert_eq!(read("", "", "", &all), Ok(None));
+        assert_eq!(read("yes", "2025-05-02", "", &nothing), Err("consent_without_source"));
+        assert_eq!(read("yes", "", "form", &nothing), Err("consent_without_date"));
+        assert_eq!(read("yes", "02/05/2025", "form", &nothing), Err("consent_without_date"));
+        assert_eq!(read("yes", "", "", &all), Ok(Some((Action::Confirmed, Some(5)))));
+        assert_eq!(read("perhaps", "", "", &all), Err("consent_unclear"));
+        assert_eq!(read("", "2025-05-02", "", &all), Err("consent_unclear"));
+        assert_eq!(read("no", "", "", &nothing), Ok(Some((Action::Withdrawn, None))));
     }
 
     #[test]

@@ -31,6 +31,10 @@ pub struct Counted {
     pub rejected_by_reason: BTreeMap<String, u64>,
     /// Numbers that deserve a look, by kind of line; their rows were taken.
     pub flagged: BTreeMap<String, u64>,
+    /// Rows that say something about consent which became an entry of the ledger: confirmed, withdrawn.
+    pub consent: BTreeMap<String, u64>,
+    /// Rows whose word on consent doesn't count, by reason; it is kept as fields.
+    pub consent_kept_as_fields: BTreeMap<String, u64>,
     /// Rows whose first number an earlier row of the file has too.
     pub repeated_numbers: u64,
 }
@@ -75,6 +79,12 @@ pub fn stage(
                         counted.accepted += 1;
                         for kind in taken.flagged {
                             *counted.flagged.entry(kind.as_str().to_owned()).or_default() += 1;
+                        }
+                        if let Some(said) = &taken.draft.consent {
+                            *counted.consent.entry(said.action.as_str().to_owned()).or_default() += 1;
+                        }
+                        if let Some(why) = taken.consent_kept {
+                            *counted.consent_kept_as_fields.entry(why.to_owned()).or_default() += 1;
                         }
                         line.clear();
                         serde_json::to_writer(&mut line, &taken.draft)?;

@@ -37,6 +37,11 @@ colour = "red"
 [dispatch]
 cpu_ceiling = 7.0
 unknown_settle_ms = 1
+[contacts]
+merge_from = 100
+review_from = 0
+[contacts.survivorship_of]
+"First Name" = "newest"
 [[api.keys]]
 name = "shop"
 token = "short"
@@ -57,6 +62,9 @@ token = "t"
             ("[server]", ""),
             ("[database] url", "write sqlite:"),
             ("[lag]", "there is no such section"),
+            ("[contacts] merge_from", "give 800 to 1000"),
+            ("[contacts] review_from", "give 1 to what merge_from says"),
+            ("[contacts.survivorship_of]", "write 1 to 64 of a-z"),
             ("[whatsapp] version", "write v26.0"),
             ("[whatsapp] base_url", "write https://graph.facebook.com"),
             ("PONTE_TEST_NOT_SET", "before starting"),

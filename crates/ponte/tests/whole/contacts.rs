@@ -117,3 +117,42 @@ both_engines!(one_person_once_and_undone_and_erased, |db| async move {
         assert!(acts.contains(&act), "{act}: {acts:?}");
     }
 });
+
+const OLD_CONSENT: &str = "id,phone,opt in,opt in date,opt in source\n\
+    1,+886912000001,yes,2024-05-03,web form\n\
+    2,+886912000002,yes,,\n\
+    3,+886912000003,no,,\n\
+    4,+886912000004,maybe,,\n\
+    5,+886912000005,,,\n";
+
+both_engines!(old_consent_counts_with_where_and_when_it_was_given, |db| async move {
+    let desk = Desk::new(&db);
+    desk.file("list.csv", OLD_CONSENT.as_bytes());
+    let done = desk.good(&["import", "list.csv", "--json"]).await.json();
+    assert_eq!(done["created"].as_u64(), Some(5), "{done}");
+    assert_eq!((done["consent"]["confirmed"].as_u64(), done["consent"]["withdrawn"].as_u64()), (Some(1), Some(1)));
+    let kept = &done["consent_kept_as_fields"];
+    assert_eq!(
+        (kept["consent_without_source"].as_u64(), kept["consent_unclear"].as_u64()),
+        (Some(1), Some(1)),
+        "{done}"
+    );
+    let shown = desk.good(&["show", "+886912000002", "--json"]).await.json();
+    assert_eq!(shown["profile"]["fields"]["consent"]["v"], "yes", "nothing is lost: {shown}");
+    let ledger = async || {
+        let env = [("PONTE_CONFIG", "ponte.toml")];
+        let entries = ponte(&["consent", "export"], desk.path(), &env).await.lines();
+        entries.iter().map(|e| format!("{} {}", e["action"], e["proof"])).collect::<Vec<_>>()
+    };
+    let first = ledger().await;
+    assert_eq!(first.len(), 2, "{first:?}");
+    assert!(first.iter().any(|e| e.contains("confirmed") && e.contains("web form")), "{first:?}");
+    desk.good(&["import", "list.csv", "--json"]).await;
+    assert_eq!(ledger().await, first, "the same list says nothing new");
+    let stated = ["--consent-source", "export of the old CRM", "--consent-date", "2024-06-01"];
+    let again = desk.good(&[&["import", "list.csv", "--json"], &stated[..]].concat()).await.json();
+    assert_eq!(again["consent"]["confirmed"].as_u64(), Some(2), "{again}");
+    assert!(ledger().await.iter().any(|e| e.contains("confirmed") && e.contains("old CRM")));
+    let wrong = desk.run(&["import", "list.csv", "--consent-date", "last spring"]).await;
+    assert!(wrong.code != 0 && wrong.err.contains("2024-05-01"), "{wrong:?}");
+});

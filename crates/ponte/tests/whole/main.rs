@@ -2,6 +2,7 @@
 //! PostgreSQL, and is only spoken to through its public doors: HTTP, signals and the command line.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
+mod account;
 mod config;
 mod consent;
 mod contacts;

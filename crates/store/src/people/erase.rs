@@ -115,11 +115,21 @@ pub(crate) async fn erase(
     new_key: &str,
     now: Millis,
 ) -> Result<Erased, StoreError> {
-    let family = family(c, workspace, person).await?;
-    let exists = load::persons(c, workspace, &family).await?;
-    if exists.is_empty() {
-        return Err(StoreError::NotFound("a person with this id".into()));
+    let standing: Option<(Option<Uuid>,)> = c
+        .first("SELECT merged_into FROM person WHERE workspace_id = $1 AND id = $2", vals![workspace.0, person.0])
+        .await?;
+    match standing {
+        None => return Err(StoreError::NotFound("a person with this id".into())),
+        // Alone it would erase nothing: what was theirs is the survivor's.
+        Some((Some(into),)) if into != person.0 => {
+            let into = PersonId(into);
+            return Err(StoreError::NotFound(format!(
+                "a person of their own: they are part of {into}, erase that one"
+            )));
+        }
+        Some(_) => {}
     }
+    let family = family(c, workspace, person).await?;
     c.exec(
         "INSERT INTO erasure_key (workspace_id, key) VALUES ($1, $2) ON CONFLICT (workspace_id) DO NOTHING",
         vals![workspace.0, new_key],

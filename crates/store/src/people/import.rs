@@ -139,6 +139,8 @@ pub(crate) async fn apply(c: &mut Conn, workspace: WorkspaceId, batch: &Batch<'_
     let view = view(c, workspace, batch.source, batch.drafts, batch.variants).await?;
     let changes = (batch.decide)(batch.drafts, view);
     write(c, workspace, batch.now, &changes).await?;
+    let fresh: BTreeSet<PersonId> = changes.created.iter().map(|(id, _)| *id).collect();
+    crate::consent::import(c, workspace, &changes.consent, &fresh).await?;
     let done = Applied { applied: batch.from + batch.drafts.len() as u64, ..counted(batch.drafts, &changes) };
     let n = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     c.exec(

@@ -83,8 +83,10 @@ pub(crate) async fn unmerge(
         stand_anew(c, workspace, survivor, other).await?;
     }
     let kept = since(&before, current);
-    restore(c, workspace, survivor, &before.survivor, &kept).await?;
-    restore(c, workspace, other, &before.other, &before.other.profile).await?;
+    // What the merge made of the survivor's preference; the other one's row was not touched.
+    let said = before.survivor.preference_at.max(before.other.preference_at);
+    restore(c, workspace, survivor, &before.survivor, said, &kept).await?;
+    restore(c, workspace, other, &before.other, before.other.preference_at, &before.other.profile).await?;
     c.exec(
         "UPDATE merge_record SET undone_at = $3, undone_by = $4 WHERE workspace_id = $1 AND id = $2",
         vals![workspace.0, merge, now, by],
@@ -129,6 +131,7 @@ async fn restore(
     workspace: WorkspaceId,
     person: PersonId,
     was: &Side,
+    said: Option<Millis>,
     profile: &Profile,
 ) -> Result<(), StoreError> {
     c.exec(
@@ -139,8 +142,8 @@ async fn restore(
     // A stop that was said after the merge stays.
     c.exec(
         "UPDATE person SET marketing_stopped_at = $3, preference_at = $4 WHERE workspace_id = $1 AND id = $2 \
-         AND COALESCE(preference_at, 0) <= $5",
-        vals![workspace.0, person.0, was.stopped_at, was.preference_at, was.preference_at.unwrap_or(i64::MAX)],
+         AND COALESCE(preference_at, 0) = $5",
+        vals![workspace.0, person.0, was.stopped_at, was.preference_at, said.unwrap_or(0)],
     )
     .await?;
     Ok(())

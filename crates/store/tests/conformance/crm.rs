@@ -4,12 +4,14 @@ use crate::lanes::crm;
 use crate::support::{LEASE, T0, W, World, by_user_id, crm_end, crm_job, inbound, message, open_as, status, text};
 use ponte_domain::ids::PersonId;
 use ponte_domain::job::{Class, JobEnd};
+use ponte_domain::ports::people::People;
 use ponte_domain::ports::store::{CrmEnd, Store};
 use ponte_domain::status::Status;
 use ponte_testkit::both_engines;
 use uuid::Uuid;
 
 const ANA: &str = "5511999990001";
+const BEA: &str = "5511999990002";
 
 both_engines!(a_view_shows_the_person_and_the_message, |db| async move {
     let world = World::open(&db).await;
@@ -89,4 +91,21 @@ both_engines!(statuses_reach_the_view, |db| async move {
     let view = world.store.crm_views(W, &crm(), &[(person, Some(id))]).await.unwrap().remove(0).unwrap();
     let message = view.message.unwrap();
     assert_eq!((message.inbound, message.stamps.read, message.at), (false, Some(T0 + 5), T0));
+});
+
+both_engines!(jobs_of_who_was_merged_are_about_the_survivor_and_of_who_was_erased_about_nobody, |db| async move {
+    let world = World::open(&db).await;
+    world.ingest(&[text(ANA, "wamid.1", T0), text(BEA, "wamid.2", T0 + 1)]).await;
+    let all = world.store.messages(W, None, 10, None).await.unwrap();
+    let (of_bea, of_ana) = (&all[0], &all[1]);
+    let merge = world.merge_two(of_ana.person_id, of_bea.person_id).await.unwrap();
+    let asked = [(of_bea.person_id, Some(of_bea.id)), (of_bea.person_id, None)];
+    let views = world.store.crm_views(W, &crm(), &asked).await.unwrap();
+    assert!(views.iter().all(|v| v.as_ref().unwrap().contact.person == of_ana.person_id));
+    assert_eq!(views[0].as_ref().unwrap().message.as_ref().unwrap().text.as_deref(), Some("text of wamid.2"));
+    world.store.unmerge(W, T0 + 3, "test", merge).await.unwrap();
+    let view = world.store.crm_views(W, &crm(), &asked).await.unwrap().remove(0).unwrap();
+    assert_eq!(view.contact.person, of_bea.person_id);
+    world.store.erase(W, of_bea.person_id, "secret", T0 + 4).await.unwrap();
+    assert!(world.store.crm_views(W, &crm(), &asked).await.unwrap().iter().all(Option::is_none));
 });

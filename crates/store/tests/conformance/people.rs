@@ -1,9 +1,11 @@
 //! People as lists: an import that is killed goes on, a merge that is undone leaves no trace, who was erased is gone.
 
-use crate::support::{Raw, T0, W, World, entry, text};
+use crate::support::{Raw, T0, W, World, accepted, by_wa_id, entry, status, text, update};
 use ponte_domain::error::StoreError;
 use ponte_domain::identity::IdentityKind;
 use ponte_domain::ids::{IdSource, PersonId};
+use ponte_domain::inbound::{Preference, UpdateKind};
+use ponte_domain::job::Class;
 use ponte_domain::people::import::{Context, decide};
 use ponte_domain::people::{Draft, phone};
 use ponte_domain::ports::people::{
@@ -11,6 +13,7 @@ use ponte_domain::ports::people::{
 };
 use ponte_domain::ports::store::Store;
 use ponte_domain::profile::Label;
+use ponte_domain::status::Status;
 use ponte_domain::survivorship::{Rules, merge};
 use ponte_testkit::{TestDatabase, both_engines};
 use std::sync::Arc;
@@ -62,7 +65,7 @@ impl World {
         self.store.find_person(W, digits).await.unwrap()[0]
     }
 
-    async fn merge_two(&self, survivor: PersonId, other: PersonId) -> Option<uuid::Uuid> {
+    pub async fn merge_two(&self, survivor: PersonId, other: PersonId) -> Option<uuid::Uuid> {
         let order = MergeOrder { id: self.ids.next(), survivor, other, score: 990, reasons: vec!["same_email".into()] };
         let profiles: MergeFn = Arc::new(|kept, other| merge(kept, other, &Rules::default()).profile);
         self.store.merge(W, T0 + 5, "test", vec![order], profiles).await.unwrap().pop()
@@ -229,4 +232,49 @@ both_engines!(what_was_done_is_in_the_audit_log, |db| async move {
     };
     assert_eq!(acts(world.store.audit_log(W, None, 10).await.unwrap()), ["contacts.merge", "contacts.import"]);
     assert_eq!(acts(world.store.audit_log(W, Some("per_1"), 10).await.unwrap()), ["contacts.merge"]);
+});
+
+both_engines!(a_late_report_brings_no_identifier_of_an_erased_person_back, |db| async move {
+    let world = World::open(&db).await;
+    world.ingest(&[text(ANA, "wamid.1", T0)]).await;
+    world.queue(ANA, Class::Reply).await;
+    let task = world.claim(T0).await.tasks.remove(0);
+    world.settle(T0 + 1, &task, accepted("wamid.out")).await;
+    let ana = world.who(ANA).await;
+    world.store.erase(W, ana, "secret", T0 + 5).await.unwrap();
+    world.ingest(&[status("wamid.out", Status::Read, T0 + 9, ANA, None)]).await;
+    assert!(Raw::open(&db).await.texts("SELECT value FROM identity").await.is_empty());
+});
+
+both_engines!(a_stop_said_after_a_merge_survives_its_undoing, |db| async move {
+    let world = World::open(&db).await;
+    let stop = |who: &str, at| {
+        let preference = Preference {
+            party: by_wa_id(who),
+            category: "marketing_messages".into(),
+            value: "stop".into(),
+            at,
+            raw: "{}".into(),
+        };
+        update(at, UpdateKind::Preference(preference))
+    };
+    world.ingest(&[text(ANA, "wamid.1", T0), text(BEA, "wamid.2", T0)]).await;
+    let (ana, bea) = (world.who(ANA).await, world.who(BEA).await);
+    let id = world.merge_two(ana, bea).await.unwrap();
+    world.ingest(&[stop(ANA, T0 + 7)]).await;
+    world.store.unmerge(W, T0 + 9, "test", id).await.unwrap();
+    let stopped = "SELECT CAST(marketing_stopped_at AS TEXT) FROM person WHERE marketing_stopped_at IS NOT NULL";
+    assert_eq!(Raw::open(&db).await.texts(stopped).await, [(T0 + 7).to_string()]);
+});
+
+both_engines!(who_is_part_of_somebody_is_erased_with_them_not_alone, |db| async move {
+    let world = World::open(&db).await;
+    world.import(vec![draft(1, ANA, "A"), draft(2, BEA, "B")]).await;
+    let (a, b) = (world.who(ANA).await, world.who(BEA).await);
+    world.merge_two(a, b).await.unwrap();
+    let refused = world.store.erase(W, b, "secret", T0).await;
+    assert!(matches!(&refused, Err(StoreError::NotFound(why)) if why.contains(&a.to_string())), "{refused:?}");
+    assert_eq!(world.who(BEA).await, a, "nothing was erased");
+    assert_eq!(world.store.erase(W, a, "secret", T0).await.unwrap().people, 2);
+    assert!(world.store.find_person(W, BEA).await.unwrap().is_empty());
 });

@@ -2,6 +2,7 @@
 //! May touch: the egress door. Must not touch: retries, limits, storage; who asked decides on the class of the error.
 //! Failure story: a send that may have reached Meta ends as [`ErrorClass::UnknownOutcome`] and is never repeated here.
 
+mod account;
 mod answer;
 mod config;
 mod media;
@@ -13,6 +14,7 @@ use crate::{request, webhook};
 use async_trait::async_trait;
 use bytes::Bytes;
 use ponte_domain::Millis;
+use ponte_domain::account::{NumberState, Template};
 use ponte_domain::error::{CallError, ErrorClass};
 use ponte_domain::identity::Party;
 use ponte_domain::ids::NumberId;
@@ -160,5 +162,13 @@ impl Channel for CloudApi {
         serde_json::from_slice(&answer).map_err(|_| {
             CallError::new(ErrorClass::Retryable { after_ms: None }, "answer_unreadable", "the answer is no JSON")
         })
+    }
+
+    async fn number_state(&self, number: &NumberId) -> Result<NumberState, CallError> {
+        Ok(account::number_state(number, &self.number_health(number).await?))
+    }
+
+    async fn templates(&self, number: &NumberId) -> Result<Vec<Template>, CallError> {
+        self.all_templates(number).await
     }
 }

@@ -5,11 +5,12 @@ use crate::adapters::{TimeIds, now};
 use crate::commands::print_json;
 use crate::config::Settings;
 use crate::contacts::import::{Report, Target};
-use crate::contacts::normalise::Rules;
+use crate::contacts::normalise::{Rules, StatedConsent, moment};
 use crate::contacts::stage::{Counted, Staged, fingerprint, stage};
 use crate::wiring::WORKSPACE;
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use ponte_domain::consent::Scope;
 use ponte_domain::phone::Region;
 use ponte_store::Database;
 use ponte_tables::mapping::{Guess, Mapping, guess};
@@ -48,6 +49,15 @@ pub struct Options {
     /// Also replace what an agent or a CRM said.
     #[arg(long)]
     overwrite: bool,
+    /// Where the consent in the table comes from ("web form 2024, exported from ..."). A yes counts only with it.
+    #[arg(long, value_name = "TEXT")]
+    consent_source: Option<String>,
+    /// When it was given, where the table doesn't say it: a day (2024-05-01) or a moment.
+    #[arg(long, value_name = "DAY")]
+    consent_date: Option<String>,
+    /// About what: marketing or transactional, alone or with /number/ID or /brand/NAME.
+    #[arg(long, default_value = "marketing", value_parser = |s: &str| Scope::parse(s).ok_or("see docs/consent.md for scopes"))]
+    consent_scope: Scope,
     /// Where rejected rows go. Default: beside the table, with .rejected.csv.
     #[arg(long, value_name = "FILE")]
     rejected: Option<PathBuf>,
@@ -105,11 +115,23 @@ pub async fn run(settings: Settings, options: Options) -> Result<ExitCode> {
         let lines: Vec<String> = problems.iter().map(|p| format!("  {p}")).collect();
         anyhow::anyhow!("the mapping doesn't fit the table:\n{}", lines.join("\n"))
     })?;
-    let rules = Rules { uses, country };
+    let rules = Rules { uses, country, consent: stated(&options)? };
     if options.preview {
         return preview(&options, &guesses, &rules, &samples);
     }
     import(&settings, &options, &rules, &mapping).await
+}
+
+fn stated(options: &Options) -> Result<StatedConsent> {
+    let at = match &options.consent_date {
+        None => None,
+        Some(text) => Some(
+            moment(text, false)
+                .with_context(|| format!("--consent-date {text}: write it as 2024-05-01 or 2024-05-01T10:00:00Z"))?,
+        ),
+    };
+    let source = options.consent_source.as_deref().map(str::trim).filter(|s| !s.is_empty()).map(str::to_owned);
+    Ok(StatedConsent { scope: options.consent_scope.clone(), source, at })
 }
 
 fn reading(options: &Options) -> Result<Reading> {
@@ -215,7 +237,10 @@ async fn import(settings: &Settings, options: &Options, rules: &Rules, mapping: 
         options.encoding,
         options.delimiter,
         options.no_header,
-        options.fill_short_rows
+        options.fill_short_rows,
+        rules.consent.scope,
+        rules.consent.source,
+        rules.consent.at
     ]))?;
     let mut told = Told::new(options.json);
     let mut table = table(options)?;
@@ -323,6 +348,12 @@ fn show(
     for (reason, n) in &c.rejected_by_reason {
         println!("    {n:>9}  {reason}");
     }
+    for (action, n) in &c.consent {
+        println!("  {n:>9}  rows {would}entries of the consent ledger: {action}");
+    }
+    for (why, n) in &c.consent_kept_as_fields {
+        println!("  {n:>9}  {}", consent_hint(why));
+    }
     println!("  {:>9}  rows repeat a number of the table", c.repeated_numbers);
     for (kind, n) in &c.flagged {
         println!("  {n:>9}  numbers are {kind}: taken, and worth a look");
@@ -331,6 +362,17 @@ fn show(
         println!("  rejected rows, with reasons: {}\n  mend them there and import that file", path.display());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What somebody can do about consent that doesn't count.
+fn consent_hint(why: &str) -> &'static str {
+    match why {
+        "consent_without_source" => {
+            "rows say yes without a source, kept as fields only: state it with --consent-source"
+        }
+        "consent_without_date" => "rows say yes without a day that can be told, kept as fields only: --consent-date",
+        _ => "rows say neither yes nor no to consent, kept as fields only",
+    }
 }
 
 /// Progress on standard error, where somebody looks.

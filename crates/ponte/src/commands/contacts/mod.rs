@@ -25,7 +25,7 @@ pub struct Options {
 #[derive(Subcommand)]
 enum What {
     /// Import a table (CSV, XLSX, ODS): columns are guessed, rejected rows go to a file with their reasons.
-    Import(import::Options),
+    Import(Box<import::Options>),
     /// Write everybody to a CSV file, or all that is known of one person to a folder.
     Export(look::Export),
     /// Look for duplicates: merge what is certain, file the rest for review. Prints the report.
@@ -54,7 +54,7 @@ enum What {
 /// When a file can't be read or written, or the database can't.
 pub async fn run(settings: Settings, options: Options) -> anyhow::Result<ExitCode> {
     match options.what {
-        What::Import(options) => import::run(settings, options).await,
+        What::Import(options) => import::run(settings, *options).await,
         What::Export(options) => look::export(settings, options).await,
         What::Clean(options) => tidy::clean(settings, options).await,
         What::Duplicates(options) => tidy::duplicates(settings, options).await,

@@ -11,7 +11,7 @@ use clap::Args;
 use ponte_domain::duplicates::Settings as Search;
 use ponte_domain::ids::{IdSource, PersonId};
 use ponte_domain::ports::people::{MergeFn, MergeOrder, People};
-use ponte_domain::survivorship::{Outcome, Rules, Side, merge, survivor};
+use ponte_domain::survivorship::{Outcome, Side, merge, survivor};
 use ponte_engine::people::{Cleaned, Cleaning};
 use rand::RngCore;
 use serde_json::json;
@@ -45,8 +45,8 @@ pub async fn clean(settings: Settings, options: Clean) -> Result<ExitCode> {
         ids: Arc::new(TimeIds),
         now: now(),
         by: who(),
-        settings: Search::default(),
-        rules: Rules::default(),
+        settings: Search { thresholds: settings.contacts.thresholds, ..Search::default() },
+        rules: settings.contacts.rules.clone(),
         look_only: options.dry_run,
     };
     let on = !options.json && std::io::stderr().is_terminal();
@@ -155,7 +155,7 @@ pub async fn merge_two(settings: Settings, options: Merge) -> Result<ExitCode> {
     let [first, second] = facts.as_slice() else { bail!("one of the two is not there") };
     let cards = store.cards(WORKSPACE, &[a, b]).await?;
     let card = |id: PersonId| cards.iter().find(|c| c.id == id).context("one of the two is not there");
-    let outcome = merge(&card(first.id)?.profile, &card(second.id)?.profile, &Rules::default());
+    let outcome = merge(&card(first.id)?.profile, &card(second.id)?.profile, &settings.contacts.rules);
     if options.preview {
         store.close().await;
         return shown(&options, first.id, second.id, &outcome);
@@ -167,7 +167,8 @@ pub async fn merge_two(settings: Settings, options: Merge) -> Result<ExitCode> {
         score: 1000,
         reasons: vec!["decided".into()],
     };
-    let profiles: MergeFn = Arc::new(|kept, other| merge(kept, other, &Rules::default()).profile);
+    let rules = settings.contacts.rules.clone();
+    let profiles: MergeFn = Arc::new(move |kept, other| merge(kept, other, &rules).profile);
     let done = store.merge(WORKSPACE, now(), &who(), vec![order], profiles).await?;
     let Some(id) = done.first() else { bail!("one of the two was merged already") };
     note(&store, "contacts.merge", Some(first.id.to_string()), json!({ "merge": id, "other": second.id })).await?;
