@@ -48,6 +48,7 @@ fn policy(c: &mut Criterion) {
         place,
         has_phone: true,
         number_blocked_until: None,
+        asks: false,
         settings: &settings,
     };
     let place = Place::new(Some("DE"), Some(Offsets { west: 60, east: 60 }));

@@ -71,6 +71,35 @@ pub enum RowResult {
     Failed(CallError),
 }
 
+/// A field of a CRM's contacts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CrmField {
+    /// Its name in the API.
+    pub name: String,
+    /// Its name for people.
+    pub label: String,
+    /// Read when no fields are named: it tells who somebody is, or the business made it.
+    pub usual: bool,
+}
+
+/// A contact as it stands in the CRM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CrmRecord {
+    /// The CRM's record id.
+    pub id: String,
+    /// Values of the fields asked for, in their order; `None`: empty.
+    pub values: Vec<Option<String>>,
+}
+
+/// Some of a CRM's contacts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CrmPage {
+    /// Contacts.
+    pub records: Vec<CrmRecord>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<String>,
+}
+
 /// What a CRM can do, as data: the engine and the console read it instead of asking which CRM it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CrmCapabilities {

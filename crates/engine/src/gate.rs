@@ -223,6 +223,7 @@ fn facts<'a>(wish: &'a Wish, view: &'a AdmitView, now: Millis) -> Facts<'a> {
         policy: &view.policy,
         phone: phone_of(&view.identities).or_else(|| phone_of(&wish.identities)),
         number_blocked_until: view.number_blocked_until,
+        asks: wish.asking.is_some(),
     }
 }
 

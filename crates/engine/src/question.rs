@@ -34,6 +34,8 @@ pub(crate) struct Facts<'a> {
     /// Digits of the recipient's phone number or WhatsApp id.
     pub(crate) phone: Option<&'a str>,
     pub(crate) number_blocked_until: Option<Millis>,
+    /// It asks for consent.
+    pub(crate) asks: bool,
 }
 
 impl Rules {
@@ -65,6 +67,7 @@ impl Rules {
             place: facts.phone.map_or_else(Place::default, |digits| self.places.place_of(digits, facts.now)),
             has_phone: facts.phone.is_some(),
             number_blocked_until: facts.number_blocked_until,
+            asks: facts.asks,
             settings: &self.settings.policy,
         }
     }

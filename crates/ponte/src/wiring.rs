@@ -149,6 +149,15 @@ fn engine_settings(settings: &Settings) -> EngineSettings {
     }
 }
 
+/// The configured CRMs alone.
+///
+/// # Errors
+/// When the door out can't be made.
+pub fn crms(settings: &Settings) -> anyhow::Result<Vec<Connection>> {
+    let egress = egress(settings).context("[egress]")?;
+    Ok(settings.crms.iter().map(|crm| connection(crm, &egress)).collect())
+}
+
 fn connection(crm: &CrmConnection, egress: &Egress) -> Connection {
     let crate::config::CrmKind::Hubspot = crm.kind;
     let mut config = HubSpotConfig::new(match &crm.auth {

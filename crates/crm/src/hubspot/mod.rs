@@ -14,6 +14,7 @@ mod errors;
 mod matching;
 mod messages;
 mod pace;
+mod read;
 mod schema;
 mod search;
 
@@ -23,7 +24,7 @@ use async_trait::async_trait;
 use batch::Outcome;
 use client::Client;
 use matching::Adopting;
-use ponte_domain::crm::{ContactWrite, CrmCapabilities, MessageWrite, RowResult};
+use ponte_domain::crm::{ContactWrite, CrmCapabilities, CrmField, CrmPage, MessageWrite, RowResult};
 use ponte_domain::error::{CallError, ErrorClass};
 use ponte_domain::ports::crm::Crm;
 use ponte_net::{Clock, Egress};
@@ -121,6 +122,14 @@ impl Crm for HubSpot {
             false => results.next().unwrap_or_else(|| Err(no_contact())),
         });
         whole(outcomes.collect())
+    }
+
+    async fn contact_fields(&self) -> Result<Vec<CrmField>, CallError> {
+        self.client.contact_properties().await
+    }
+
+    async fn contacts_page(&self, fields: &[String], after: Option<&str>) -> Result<CrmPage, CallError> {
+        self.client.contacts_after(fields, after).await
     }
 
     async fn check(&self) -> Result<String, CallError> {

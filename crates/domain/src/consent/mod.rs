@@ -14,4 +14,4 @@ pub use ledger::{
     Thanks, entry_id, fold,
 };
 pub use settings::{AskTemplate, AskTexts, ConsentSettings};
-pub use words::{Button, Said, Words, button_id, button_of};
+pub use words::{Button, Said, Words, button_id, button_of, is_question};

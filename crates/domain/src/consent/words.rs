@@ -255,6 +255,13 @@ pub fn button_id(request: ConsentId, yes: bool) -> String {
     format!("{BUTTON}{}:{request}", if yes { "yes" } else { "no" })
 }
 
+/// Whether a template is a question for consent: its first button carries what [`button_id`] makes.
+#[must_use]
+pub fn is_question(template: &Value) -> bool {
+    let payload = template.pointer("/components/0/parameters/0/payload").and_then(Value::as_str);
+    payload.is_some_and(|payload| payload.starts_with(BUTTON))
+}
+
 /// Reads a tapped button from the message as it came: `button.payload` of a template, `interactive.button_reply.id` of ours.
 /// Facts: whatsapp-api section 2.3.
 #[must_use]

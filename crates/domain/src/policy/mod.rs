@@ -92,15 +92,17 @@ pub struct Question<'a> {
     pub has_phone: bool,
     /// WhatsApp restricted the number until then.
     pub number_blocked_until: Option<Millis>,
+    /// It asks for consent. Meta may call the template of such a question marketing; here it is what comes before.
+    pub asks: bool,
     /// Limits.
     pub settings: &'a PolicySettings,
 }
 
 impl Question<'_> {
-    /// Marketing by what the caller says, or by what Meta says of the template.
+    /// Marketing by what the caller says, or by what Meta says of the template, unless it asks for consent.
     #[must_use]
     pub fn is_marketing(&self) -> bool {
-        self.class == Class::Marketing || self.template.is_some_and(|t| t.marketing)
+        self.class == Class::Marketing || (self.template.is_some_and(|t| t.marketing) && !self.asks)
     }
 
     fn in_window(&self) -> bool {

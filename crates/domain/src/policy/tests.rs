@@ -49,6 +49,7 @@ fn ask(message: &Outbound, class: Class) -> Question<'_> {
         place: Place::new(Some("DE"), Some(Offsets { west: 60, east: 60 })),
         has_phone: true,
         number_blocked_until: None,
+        asks: false,
         settings: &SETTINGS,
     }
 }
@@ -128,6 +129,7 @@ fn the_category_of_the_template_counts_not_the_word_of_the_caller() {
     let offer = Question { consent: ConsentView::default(), ..ask(&template, Class::Transactional) };
     assert_eq!(decide(&Question { template: facts(true, false), ..offer }), Decision::Allow);
     assert_eq!(decide(&Question { template: facts(true, true), ..offer }), Decision::Deny(CONSENT_MISSING));
+    assert_eq!(decide(&Question { template: facts(true, true), asks: true, ..offer }), Decision::Allow);
     assert_eq!(decide(&Question { template: facts(false, false), ..offer }), Decision::Deny(TEMPLATE_NOT_APPROVED));
 }
 

@@ -1,6 +1,6 @@
 //! The CRM port: what write-back asks of any CRM.
 
-use crate::crm::{ContactWrite, CrmCapabilities, MessageWrite, RowResult};
+use crate::crm::{ContactWrite, CrmCapabilities, CrmField, CrmPage, MessageWrite, RowResult};
 use crate::error::CallError;
 use async_trait::async_trait;
 
@@ -28,6 +28,18 @@ pub trait Crm: Send + Sync {
     /// # Errors
     /// When the batch failed as a whole.
     async fn write_messages(&self, rows: &[MessageWrite]) -> Result<Vec<RowResult>, CallError>;
+
+    /// The fields of contacts that can be read, but for those that write-back made.
+    ///
+    /// # Errors
+    /// Classified like any call.
+    async fn contact_fields(&self) -> Result<Vec<CrmField>, CallError>;
+
+    /// A page of all contacts with these fields. `after`: what the page before gave as next.
+    ///
+    /// # Errors
+    /// Classified like any call.
+    async fn contacts_page(&self, fields: &[String], after: Option<&str>) -> Result<CrmPage, CallError>;
 
     /// Asks something cheap that proves credentials and reach; a short description of the account.
     ///

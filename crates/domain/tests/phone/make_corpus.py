@@ -4,8 +4,8 @@
 The answers come from the Python package `phonenumbers`, a port that carries Google's metadata unchanged.
 Run, from this directory, with the same package version for the same bytes:
 
-    python3 -m venv /tmp/phones && /tmp/phones/bin/pip install phonenumbers==9.0.43
-    /tmp/phones/bin/python make_corpus.py > corpus.tsv
+    python3 -m venv phones-venv && phones-venv/bin/pip install phonenumbers==9.0.43
+    phones-venv/bin/python make_corpus.py > corpus.tsv
 
 One line is: text, default country ("-": none), E.164 digits ("-": not valid), region, kind of line.
 """

@@ -3,8 +3,8 @@
 
 Run, from this directory, with the same package version for the same bytes:
 
-    python3 -m venv /tmp/phones && /tmp/phones/bin/pip install phonenumbers==9.0.43
-    /tmp/phones/bin/python make_zones.py > ../../src/phone/zones.txt
+    python3 -m venv phones-venv && phones-venv/bin/pip install phonenumbers==9.0.43
+    phones-venv/bin/python make_zones.py > ../../src/phone/zones.txt
 """
 import phonenumbers
 from phonenumbers.tzdata import TIMEZONE_DATA

@@ -3,6 +3,7 @@
 
 use crate::World;
 use crate::question::{Facts, Rules};
+use ponte_domain::consent::is_question;
 use ponte_domain::error::{CallError, ErrorClass, ThrottleScope};
 use ponte_domain::identity::{Identity, IdentityKind};
 use ponte_domain::ids::NumberId;
@@ -107,6 +108,8 @@ async fn message(world: &World, number: &NumberId, tally: &Tally, task: &SendTas
             Address::UserId(_) => None,
         },
         number_blocked_until: m.number_blocked_until,
+        // Only the gate lets questions in, and it knew.
+        asks: matches!(&outbound, Outbound::Template { template } if is_question(template)),
     });
     match decide(&question) {
         Decision::Deny(rule) => return SendEnd::Refused(rule),

@@ -6,6 +6,7 @@
 //! way. Rejected rows are written again from the start, which gives the same file.
 
 pub mod export;
+pub mod from_crm;
 pub mod import;
 pub mod normalise;
 pub mod report;

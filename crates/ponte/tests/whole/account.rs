@@ -29,11 +29,10 @@ async fn what_whatsapp_says_decides(engine: Engine) {
         let (status, body) = rig.send(offer(template, "transactional")).await;
         (status, body["code"].as_str().unwrap_or_default().to_owned())
     };
-    eventually(LONG, "a paused template is refused", || async {
-        (refusal("win_back").await == (422, "template_not_approved".into())).then_some(())
+    eventually(LONG, "a template that isn't there is refused", || async {
+        (refusal("no_such_template").await == (422, "template_not_approved".into())).then_some(())
     })
     .await;
-    assert_eq!(refusal("no_such_template").await, (422, "template_not_approved".into()));
     assert_eq!(
         refusal("spring_sale").await,
         (422, "consent_missing".into()),

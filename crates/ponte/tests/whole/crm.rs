@@ -1,9 +1,10 @@
 //! Write-back: contact, message and statuses reach the CRM, each once, whatever the CRM does meanwhile.
 
 use crate::rig::{LONG, Rig, Setup, eventually, phone};
-use ponte_simulator::hubspot::{Faults, Outage};
+use ponte_simulator::hubspot::{DEFAULT_TOKEN, Faults, Outage};
 use ponte_simulator::whatsapp::{CustomerKind, CustomerMessage};
 use ponte_testkit::Engine;
+use ponte_testkit::http::request;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -213,7 +214,7 @@ async fn contacts_known_by_phone_are_adopted() {
     ];
     let records: Vec<Value> = existing.iter().map(|(_, properties)| properties.clone()).collect();
     let body = json!({"records": records}).to_string();
-    let made = ponte_testkit::http::request(
+    let made = request(
         rig.hubspot.addr(),
         "POST",
         "/_sim/records/contacts",
@@ -238,4 +239,66 @@ async fn contacts_known_by_phone_are_adopted() {
         assert_eq!(contact.properties.get("ponte_wa_id").map(String::as_str), Some(*wa_id), "{contact:?}");
     }
     assert_eq!(contacts.len(), existing.len() + 1, "one new contact, for the one who was new");
+}
+
+/// Contacts as somebody in the CRM makes them.
+async fn made_in_crm(rig: &Rig, rows: &[Value]) {
+    let inputs: Vec<Value> = rows.iter().map(|properties| json!({ "properties": properties })).collect();
+    let body = json!({ "inputs": inputs }).to_string();
+    let token = format!("Bearer {DEFAULT_TOKEN}");
+    let headers = [("authorization", token.as_str()), ("content-type", "application/json")];
+    let path = "/crm/objects/2026-09/contacts/batch/create";
+    let answer = request(rig.hubspot.addr(), "POST", path, &headers, body.as_bytes()).await.unwrap();
+    assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(&answer.body));
+}
+
+async fn contacts_come_in(engine: Engine) {
+    let rig = Setup::on(engine).start().await;
+    let ids = talk(&rig, 0, 1).await;
+    rig.crm_has(&ids, LONG).await;
+    let mut rows: Vec<Value> = (0..230)
+        .map(|n| {
+            json!({"firstname": "Lead", "lastname": format!("N{n}"), "phone": format!("+88691200{n:04}"),
+            "email": format!("lead{n}@example.com"), "city": "Taipei"})
+        })
+        .collect();
+    rows.push(json!({"firstname": "Short", "lastname": "Number", "phone": "12", "email": "short@example.com"}));
+    for some in rows.chunks(100) {
+        made_in_crm(&rig, some).await;
+    }
+    let import = ["contacts", "import", "--from-crm", "hubspot", "--json"];
+    let preview = rig.cli(&["contacts", "import", "--from-crm", "hubspot", "--preview"]).await;
+    assert!(preview.code == 0 && preview.out.contains("Lead"), "{preview:?}");
+    let done = rig.cli(&import).await;
+    assert_eq!(done.code, 0, "{done:?}");
+    let done = done.json();
+    assert_eq!((done["rows"].as_u64(), done["created"].as_u64()), (Some(232), Some(230)), "{done}");
+    assert_eq!(done["rejected_by_reason"]["too_short"].as_u64(), Some(1), "{done}");
+    let lead = rig.cli(&["contacts", "show", "+886912000007", "--json"]).await.json();
+    assert_eq!((&lead["name"], &lead["profile"]["fields"]["city"]["v"]), (&json!("Lead N7"), &json!("Taipei")));
+    assert_eq!(lead["profile"]["fields"]["email"]["s"], "import:crm:hubspot");
+    let again = rig.cli(&import).await.json();
+    assert_eq!((again["created"].as_u64(), again["updated"].as_u64()), (Some(0), Some(0)), "{again}");
+    // Known by their record: what they write is logged there, and no second contact is made.
+    let before = rig.hubspot.contacts().len();
+    let hello = CustomerMessage::text("886912000007", "Lead", "here I am");
+    let wamid = rig.graph.customer_sends(hello).await.unwrap();
+    rig.stored(&wamid).await;
+    let ids = ids_of(&rig).await;
+    rig.crm_has(&ids, LONG).await;
+    assert_eq!(rig.hubspot.contacts().len(), before);
+    let wrong = rig.cli(&["contacts", "import", "--from-crm", "salesforce"]).await;
+    assert!(wrong.code != 0 && wrong.err.contains("there are: hubspot"), "{wrong:?}");
+    let wrong = rig.cli(&["contacts", "import", "--from-crm", "hubspot", "--fields", "shoe_size"]).await;
+    assert!(wrong.code != 0 && wrong.err.contains("have no shoe_size"), "{wrong:?}");
+}
+
+#[tokio::test]
+async fn contacts_of_a_crm_come_in_on_sqlite() {
+    contacts_come_in(Engine::Sqlite).await;
+}
+
+#[tokio::test]
+async fn contacts_of_a_crm_come_in_on_postgres() {
+    contacts_come_in(Engine::Postgres).await;
 }

@@ -16,7 +16,7 @@ use ponte_domain::people::{Draft, PersonCard};
 use ponte_domain::ports::people::{Applied, ImportFn, ImportRun, VariantsFn};
 use ponte_domain::profile::Profile;
 use sqlx::FromRow;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use uuid::Uuid;
 
 #[derive(FromRow)]
@@ -139,6 +139,9 @@ pub(crate) async fn apply(c: &mut Conn, workspace: WorkspaceId, batch: &Batch<'_
     let view = view(c, workspace, batch.source, batch.drafts, batch.variants).await?;
     let changes = (batch.decide)(batch.drafts, view);
     write(c, workspace, batch.now, &changes).await?;
+    if let Some(connection) = connection_of(batch.source) {
+        link(c, workspace, connection, batch.now, &changes).await?;
+    }
     let fresh: BTreeSet<PersonId> = changes.created.iter().map(|(id, _)| *id).collect();
     crate::consent::import(c, workspace, &changes.consent, &fresh).await?;
     let done = Applied { applied: batch.from + batch.drafts.len() as u64, ..counted(batch.drafts, &changes) };
@@ -221,13 +224,72 @@ async fn view(
         .collect();
     sought.sort_unstable();
     let links = load::identities(c, workspace, sought.into_iter()).await?;
-    let people: BTreeSet<PersonId> = links.iter().map(|l| l.person).collect();
+    let mut owners: HashMap<Identity, PersonId> = links.into_iter().map(|l| (l.identity, l.person)).collect();
+    if let Some(connection) = connection_of(source) {
+        linked(c, workspace, connection, &wanted, &mut owners).await?;
+    }
+    let people: BTreeSet<PersonId> = owners.values().copied().collect();
     let cards = super::cards::load(c, workspace, &people).await?;
     Ok(View {
-        owners: links.into_iter().map(|l| (l.identity, l.person)).collect(),
+        owners,
         profiles: cards.into_iter().map(|card: PersonCard| (card.id, card.profile)).collect(),
         erased: super::erase::known(c, workspace, &wanted).await?,
     })
+}
+
+/// Name of the CRM connection whose contacts are imported.
+fn connection_of(source: &str) -> Option<&str> {
+    source.strip_prefix("crm:")
+}
+
+/// Records that write-back made or found belong to whom it says.
+async fn linked(
+    c: &mut Conn,
+    workspace: WorkspaceId,
+    connection: &str,
+    wanted: &HashSet<Identity>,
+    owners: &mut HashMap<Identity, PersonId>,
+) -> Result<(), StoreError> {
+    let keys: Vec<&Identity> = wanted.iter().filter(|i| i.kind == IdentityKind::External).collect();
+    let rows: Vec<(String, Uuid)> = c
+        .select_in(
+            "SELECT crm_id, person_id FROM crm_contact WHERE workspace_id = $1 AND connection = $2 AND ",
+            &["crm_id"],
+            "",
+            vals![workspace.0, connection],
+            keys.iter().map(|i| vals![i.value.as_str()]).collect(),
+        )
+        .await?;
+    let found: HashMap<String, Uuid> = rows.into_iter().collect();
+    for key in keys {
+        if let Some(person) = found.get(&key.value) {
+            owners.insert(key.clone(), PersonId(*person));
+        }
+    }
+    Ok(())
+}
+
+/// Links people to the CRM's records they came from, so that write-back makes no second ones. Who has a record keeps it.
+async fn link(
+    c: &mut Conn,
+    workspace: WorkspaceId,
+    connection: &str,
+    now: Millis,
+    changes: &Changes,
+) -> Result<(), StoreError> {
+    let mut by_person: BTreeMap<PersonId, &str> = BTreeMap::new();
+    for new in changes.identities.iter().filter(|n| n.identity.kind == IdentityKind::External) {
+        by_person.entry(new.person).or_insert(&new.identity.value);
+    }
+    let rows =
+        by_person.into_iter().map(|(person, id)| vals![workspace.0, connection, person.0, id, "", now]).collect();
+    c.insert_many(
+        "INSERT INTO crm_contact (workspace_id, connection, person_id, crm_id, written, written_at)",
+        "ON CONFLICT (workspace_id, connection, person_id) DO NOTHING",
+        rows,
+    )
+    .await?;
+    Ok(())
 }
 
 async fn write(c: &mut Conn, workspace: WorkspaceId, now: Millis, changes: &Changes) -> Result<(), StoreError> {

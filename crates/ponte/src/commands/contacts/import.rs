@@ -1,5 +1,6 @@
 //! `ponte contacts import`.
 
+use super::source::Source;
 use super::{note, open};
 use crate::adapters::{TimeIds, now};
 use crate::commands::print_json;
@@ -8,14 +9,14 @@ use crate::contacts::import::{Report, Target};
 use crate::contacts::normalise::{Rules, StatedConsent, moment};
 use crate::contacts::stage::{Counted, Staged, fingerprint, stage};
 use crate::wiring::WORKSPACE;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 use ponte_domain::consent::Scope;
 use ponte_domain::phone::Region;
 use ponte_store::Database;
 use ponte_tables::mapping::{Guess, Mapping, guess};
 use ponte_tables::write::Rejects;
-use ponte_tables::{Delimiter, Row, Settings as Reading, ShortRows, Step, Table};
+use ponte_tables::{Delimiter, Row, Step, Table};
 use serde_json::json;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -27,58 +28,65 @@ use std::time::{Duration, Instant};
 #[derive(Args)]
 pub struct Options {
     /// The table.
-    file: PathBuf,
+    #[arg(required_unless_present = "from_crm")]
+    pub(super) file: Option<PathBuf>,
+    /// Read the contacts of this CRM connection instead of a table.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["file", "sheet", "encoding", "delimiter", "no_header"])]
+    pub(super) from_crm: Option<String>,
+    /// Which of the CRM's fields, by their names in its API. Default: who somebody is, and what the business added.
+    #[arg(long, value_name = "A,B,C", value_delimiter = ',', requires = "from_crm")]
+    pub(super) fields: Option<Vec<String>>,
     /// Name of the source; its keys are kept under it. Default: the file's name.
     #[arg(long)]
-    source: Option<String>,
+    pub(super) source: Option<String>,
     /// Country of numbers without country code, two letters (TW). A country column of the table goes before it.
     #[arg(long)]
-    country: Option<String>,
+    pub(super) country: Option<String>,
     /// Mapping of the columns (TOML); see --save-mapping. Default: guessed.
     #[arg(long, value_name = "FILE")]
-    mapping: Option<PathBuf>,
+    pub(super) mapping: Option<PathBuf>,
     /// Write the guessed mapping to a file, to be edited and given back, and end.
     #[arg(long, value_name = "FILE")]
-    save_mapping: Option<PathBuf>,
+    pub(super) save_mapping: Option<PathBuf>,
     /// Show how the columns are understood and the first rows, and end.
     #[arg(long)]
-    preview: bool,
+    pub(super) preview: bool,
     /// Read and count everything, change nothing.
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
     /// Also replace what an agent or a CRM said.
     #[arg(long)]
-    overwrite: bool,
+    pub(super) overwrite: bool,
     /// Where the consent in the table comes from ("web form 2024, exported from ..."). A yes counts only with it.
     #[arg(long, value_name = "TEXT")]
-    consent_source: Option<String>,
+    pub(super) consent_source: Option<String>,
     /// When it was given, where the table doesn't say it: a day (2024-05-01) or a moment.
     #[arg(long, value_name = "DAY")]
-    consent_date: Option<String>,
+    pub(super) consent_date: Option<String>,
     /// About what: marketing or transactional, alone or with /number/ID or /brand/NAME.
     #[arg(long, default_value = "marketing", value_parser = |s: &str| Scope::parse(s).ok_or("see docs/consent.md for scopes"))]
-    consent_scope: Scope,
+    pub(super) consent_scope: Scope,
     /// Where rejected rows go. Default: beside the table, with .rejected.csv.
     #[arg(long, value_name = "FILE")]
-    rejected: Option<PathBuf>,
+    pub(super) rejected: Option<PathBuf>,
     /// Sheet of a spreadsheet. Default: the first.
     #[arg(long)]
-    sheet: Option<String>,
+    pub(super) sheet: Option<String>,
     /// Encoding, such as big5 or windows-1252. Default: found out.
     #[arg(long)]
-    encoding: Option<String>,
+    pub(super) encoding: Option<String>,
     /// What separates columns. Default: found out.
     #[arg(long)]
-    delimiter: Option<char>,
+    pub(super) delimiter: Option<char>,
     /// The first row is no header.
     #[arg(long)]
-    no_header: bool,
+    pub(super) no_header: bool,
     /// Rows with too few cells are filled up instead of rejected.
     #[arg(long)]
-    fill_short_rows: bool,
+    pub(super) fill_short_rows: bool,
     /// One JSON object at the end.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// Rows looked at for guessing.
@@ -96,10 +104,11 @@ pub async fn run(settings: Settings, options: Options) -> Result<ExitCode> {
         ),
         None => None,
     };
-    let Looked { header, samples, guesses } = look(&options)?;
+    let source = Source::of(&settings, &options).await?;
+    let Looked { header, samples, guesses } = look(&source, &options)?;
     let mapping = match &options.mapping {
         Some(path) => read_mapping(path)?,
-        None => Mapping::from_guesses(&guesses),
+        None => source.mapping(&guesses),
     };
     if let Some(path) = &options.save_mapping {
         let text = toml::to_string_pretty(&mapping)?;
@@ -117,9 +126,9 @@ pub async fn run(settings: Settings, options: Options) -> Result<ExitCode> {
     })?;
     let rules = Rules { uses, country, consent: stated(&options)? };
     if options.preview {
-        return preview(&options, &guesses, &rules, &samples);
+        return preview(&source, &options, &guesses, &rules, &samples);
     }
-    import(&settings, &options, &rules, &mapping).await
+    import(&settings, &options, &source, &rules, &mapping).await
 }
 
 fn stated(options: &Options) -> Result<StatedConsent> {
@@ -134,22 +143,6 @@ fn stated(options: &Options) -> Result<StatedConsent> {
     Ok(StatedConsent { scope: options.consent_scope.clone(), source, at })
 }
 
-fn reading(options: &Options) -> Result<Reading> {
-    Ok(Reading {
-        encoding: options.encoding.clone(),
-        delimiter: options.delimiter.map(Delimiter::new).transpose()?,
-        header: options.no_header.then_some(false),
-        short_rows: if options.fill_short_rows { ShortRows::Fill } else { ShortRows::Bad },
-        country: options.country.clone(),
-        ..Reading::default()
-    })
-}
-
-fn table(options: &Options) -> Result<Table> {
-    Table::open(&options.file, options.sheet.as_deref(), &reading(options)?)
-        .with_context(|| options.file.display().to_string())
-}
-
 /// What a first look at the table tells.
 struct Looked {
     header: Vec<String>,
@@ -158,8 +151,8 @@ struct Looked {
 }
 
 /// The header, the first rows, and what the columns seem to be.
-fn look(options: &Options) -> Result<Looked> {
-    let mut table = table(options)?;
+fn look(source: &Source, options: &Options) -> Result<Looked> {
+    let mut table = source.table(options)?;
     let header = table.header().to_vec();
     let (mut samples, mut row) = (Vec::new(), Row::new());
     while samples.len() < SAMPLE {
@@ -178,13 +171,19 @@ fn read_mapping(path: &Path) -> Result<Mapping> {
     toml::from_str(&text).with_context(|| path.display().to_string())
 }
 
-fn preview(options: &Options, guesses: &[Guess], rules: &Rules, samples: &[Vec<String>]) -> Result<ExitCode> {
+fn preview(
+    source: &Source,
+    options: &Options,
+    guesses: &[Guess],
+    rules: &Rules,
+    samples: &[Vec<String>],
+) -> Result<ExitCode> {
     let columns: Vec<_> = guesses
         .iter()
         .zip(&rules.uses)
         .map(|(g, used)| json!({ "column": g.column, "use": used.to_string(), "confidence": g.confidence, "reason": g.reason }))
         .collect();
-    let mut table = table(options)?;
+    let mut table = source.table(options)?;
     let (mut rows, mut row) = (Vec::new(), Row::new());
     while rows.len() < 10 {
         match table.next(&mut row)? {
@@ -222,13 +221,14 @@ fn preview(options: &Options, guesses: &[Guess], rules: &Rules, samples: &[Vec<S
     Ok(ExitCode::SUCCESS)
 }
 
-async fn import(settings: &Settings, options: &Options, rules: &Rules, mapping: &Mapping) -> Result<ExitCode> {
+async fn import(
+    settings: &Settings,
+    options: &Options,
+    source: &Source,
+    rules: &Rules,
+    mapping: &Mapping,
+) -> Result<ExitCode> {
     let begun = Instant::now();
-    let name = options.file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let source = options.source.clone().unwrap_or(name);
-    if source.is_empty() || source.len() > 200 {
-        bail!("--source: 1 to 200 characters");
-    }
     let how = serde_json::to_string(&json!([
         mapping,
         rules.country,
@@ -243,30 +243,27 @@ async fn import(settings: &Settings, options: &Options, rules: &Rules, mapping: 
         rules.consent.at
     ]))?;
     let mut told = Told::new(options.json);
-    let mut table = table(options)?;
-    let path = options.rejected.clone().unwrap_or_else(|| {
-        let mut name = options.file.clone().into_os_string();
-        name.push(".rejected.csv");
-        name.into()
-    });
+    let mut table = source.table(options)?;
+    let path = &source.rejected;
     let mut rejects = if options.dry_run {
         None
     } else {
-        Some(Rejects::create(&path, table.header(), Delimiter::COMMA).with_context(|| path.display().to_string())?)
+        Some(Rejects::create(path, table.header(), Delimiter::COMMA).with_context(|| path.display().to_string())?)
     };
     let staged = stage(&mut table, rules, rejects.as_mut(), |table, counted| told.reading(table, counted))?;
     if let Some(rejects) = rejects {
         rejects.finish()?;
     }
-    let report = apply(settings, options, &source, &how, &staged, &mut told).await?;
+    let report = apply(settings, options, source, &how, &staged, &mut told).await?;
     told.end();
-    show(options, &source, &report, begun.elapsed(), (!options.dry_run && report.counted.rejected > 0).then_some(&path))
+    let rejected = (!options.dry_run && report.counted.rejected > 0).then_some(path.as_path());
+    show(options, &source.name, &report, begun.elapsed(), rejected)
 }
 
 async fn apply(
     settings: &Settings,
     options: &Options,
-    source: &str,
+    source: &Source,
     how: &str,
     staged: &Staged,
     told: &mut Told,
@@ -275,7 +272,7 @@ async fn apply(
     let target = Target {
         people: &store,
         workspace: WORKSPACE,
-        source: source.to_owned(),
+        source: source.name.clone(),
         overwrite: options.overwrite,
         ids: Arc::new(TimeIds),
         now,
@@ -284,13 +281,13 @@ async fn apply(
     let report = if options.dry_run {
         target.look(staged, |done, all| told.applying(done, all)).await?
     } else {
-        let mark = fingerprint(&options.file, how)?;
+        let mark = fingerprint(&source.file, how)?;
         target.apply(staged, &mark, |done, all| told.applying(done, all)).await?
     };
     if !options.dry_run {
-        let data = json!({ "run": report.run, "source": source, "rows": report.counted.rows, "created": report.created,
+        let data = json!({ "run": report.run, "source": source.name, "rows": report.counted.rows, "created": report.created,
             "updated": report.updated, "rejected": report.counted.rejected });
-        note(&store, "contacts.import", Some(source.to_owned()), data).await?;
+        note(&store, "contacts.import", Some(source.name.clone()), data).await?;
     }
     store.close().await;
     Ok(report)
@@ -307,13 +304,7 @@ fn is_alone(database: &Database) -> bool {
     }
 }
 
-fn show(
-    options: &Options,
-    source: &str,
-    report: &Report,
-    took: Duration,
-    rejected: Option<&PathBuf>,
-) -> Result<ExitCode> {
+fn show(options: &Options, source: &str, report: &Report, took: Duration, rejected: Option<&Path>) -> Result<ExitCode> {
     let seconds = took.as_secs_f64();
     let rate = report.counted.rows as f64 / seconds.max(0.001);
     if options.json {

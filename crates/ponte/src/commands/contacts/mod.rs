@@ -2,6 +2,7 @@
 
 mod import;
 mod look;
+mod source;
 mod tidy;
 
 use crate::adapters::now;
