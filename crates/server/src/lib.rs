@@ -7,6 +7,7 @@
 //! Failure story: a request under way when the program dies gets no answer; asked again with its key it is found.
 
 mod api;
+mod graph;
 mod health;
 mod listen;
 mod problem;

@@ -1,6 +1,6 @@
 //! The listener: connections, the short path of the webhook, everything else through the router, a graceful end.
 
-use crate::{App, api, health, webhook};
+use crate::{App, api, graph, health, webhook};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::DefaultBodyLimit;
@@ -71,6 +71,7 @@ impl Server {
         let router = Router::new()
             .merge(health::routes())
             .merge(api::routes())
+            .merge(graph::routes())
             .fallback(api::not_found)
             .method_not_allowed_fallback(api::method_not_allowed)
             .layer(DefaultBodyLimit::max(self.config.api_body_limit))

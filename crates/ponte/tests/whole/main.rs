@@ -10,6 +10,7 @@ mod crm;
 mod door;
 mod durable;
 mod failures;
+mod graph;
 mod inbound;
 mod nodes;
 mod repeats;

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 /// Largest file to be uploaded, bytes: WhatsApp's limit for documents.
-pub(super) const LARGEST: usize = 100 << 20;
+pub(crate) const LARGEST: usize = 100 << 20;
 
 /// The file of a message.
 pub(super) async fn of_message(_: Caller, State(app): State<App>, Path(id): Path<String>) -> Result<Response, Problem> {

@@ -4,6 +4,8 @@
 mod consent;
 mod media;
 
+pub(crate) use media::LARGEST as LARGEST_FILE;
+
 use crate::App;
 use crate::problem::Problem;
 use axum::Json;
