@@ -1,6 +1,7 @@
 //! One connection of either engine, and the few helpers that make one SQL text run on both.
 //! Must not touch: what the statements mean.
 
+use futures_util::future::join;
 use ponte_domain::error::StoreError;
 use ponte_domain::ports::store::Topic;
 use sqlx::pool::PoolConnection;
@@ -210,15 +211,6 @@ impl Conn {
         done.map_err(|e| broken(&e))
     }
 
-    /// Rows of values where no other value stands in the statement: without numbers on SQLite, which would search them.
-    fn plain_tuples(&self, rows: usize, width: usize) -> String {
-        if self.is_postgres() {
-            return tuples(1, rows, width);
-        }
-        let row = format!("({})", vec!["?"; width].join(","));
-        vec![row; rows].join(",")
-    }
-
     /// Inserts many rows: `head` up to VALUES, `tail` after them. Rows go in few statements of few different lengths, so
     /// that they stay prepared.
     pub(crate) async fn insert_many(&mut self, head: &str, tail: &str, rows: Vec<Vec<Val>>) -> Result<u64, StoreError> {
@@ -227,10 +219,43 @@ impl Conn {
         while let Some(width) = rows.peek().map(Vec::len) {
             let room = (MAX_VALUES / width.max(1)).max(1);
             let n = power_of_two_at_most(rows.len().min(room));
-            let chunk: Vec<Val> = rows.by_ref().take(n).flatten().collect();
-            affected += self.exec(format!("{head} VALUES {} {tail}", self.plain_tuples(n, width)), chunk).await?;
+            let insert = |values: &str| format!("{head} VALUES {values} {tail}");
+            let (sql, vals) = around(self.is_postgres(), insert, &pattern(width), &[], rows.by_ref().take(n));
+            affected += self.exec(sql, vals).await?;
         }
         Ok(affected)
+    }
+
+    /// Inserts a row for each of many things: `pattern` is one row in which `$1` to `$n` are `fixed`, which all have in common,
+    /// and every `?` is one of `row`'s values. While the database works on some, the next ones are made ready.
+    pub(crate) async fn insert_each<T: Sync>(
+        &mut self,
+        head: &str,
+        pattern: &str,
+        fixed: Vec<Val>,
+        things: &[T],
+        row: fn(&T) -> Vec<Val>,
+    ) -> Result<(), StoreError> {
+        let room = (MAX_VALUES / pattern.matches('?').count().max(1)).max(1);
+        let postgres = self.is_postgres();
+        let insert = |things: &[T]| {
+            let sql = |values: &str| format!("{head} VALUES {values}");
+            (!things.is_empty()).then(|| around(postgres, sql, pattern, &fixed, things.iter().map(row)))
+        };
+        let mut rest = things;
+        let mut split = || {
+            let (some, others) = rest.split_at(power_of_two_at_most(rest.len().min(room)));
+            rest = others;
+            some
+        };
+        let mut ready = insert(split());
+        while let Some((sql, vals)) = ready {
+            let some = split();
+            let (done, next) = join(self.exec(sql, vals), async { insert(some) }).await;
+            done?;
+            ready = next;
+        }
+        Ok(())
     }
 
     /// Like [`Self::insert_many`] for statements that give rows back.
@@ -245,9 +270,9 @@ impl Conn {
         while let Some(width) = rows.peek().map(Vec::len) {
             let room = (MAX_VALUES / width.max(1)).max(1);
             let n = power_of_two_at_most(rows.len().min(room));
-            let chunk: Vec<Val> = rows.by_ref().take(n).flatten().collect();
-            returned
-                .extend(self.all::<T>(format!("{head} VALUES {} {tail}", self.plain_tuples(n, width)), chunk).await?);
+            let insert = |values: &str| format!("{head} VALUES {values} {tail}");
+            let (sql, vals) = around(self.is_postgres(), insert, &pattern(width), &[], rows.by_ref().take(n));
+            returned.extend(self.all::<T>(sql, vals).await?);
         }
         Ok(returned)
     }
@@ -269,20 +294,23 @@ impl Conn {
         let mut found = Vec::new();
         let mut wanted = wanted.into_iter().peekable();
         while let Some(width) = wanted.peek().map(Vec::len) {
-            let room = (LOOKUP_VALUES / width.max(1)).max(1);
+            let most = if width == 1 && !self.is_postgres() { MAX_VALUES } else { LOOKUP_VALUES };
+            let room = (most / width.max(1)).max(1);
             let mut chunk: Vec<Vec<Val>> = wanted.by_ref().take(power_of_two_at_most(room)).collect();
             // Few different lengths, so that the statements stay prepared; what is said twice changes no result.
             let n = chunk.len().next_power_of_two();
             if let Some(last) = chunk.last().cloned() {
                 chunk.resize(n, last);
             }
-            let values = tuples(fixed.len() + 1, n, width);
-            let sql = if self.is_postgres() {
-                each_by_itself(head, keys, tail, &values)
-            } else {
-                format!("{head}({}) IN (VALUES {values}){tail}", keys.join(", "))
+            let postgres = self.is_postgres();
+            let look = |values: &str| {
+                if postgres {
+                    each_by_itself(head, keys, tail, values)
+                } else {
+                    format!("{head}({}) IN (VALUES {values}){tail}", keys.join(", "))
+                }
             };
-            let vals = fixed.iter().cloned().chain(chunk.into_iter().flatten()).collect();
+            let (sql, vals) = around(postgres, look, &pattern(width), &fixed, chunk.into_iter());
             found.extend(self.all::<T>(sql, vals).await?);
         }
         Ok(found)
@@ -301,8 +329,8 @@ impl Conn {
         while let Some(width) = rows.peek().map(Vec::len) {
             let room = (LOOKUP_VALUES / width.max(1)).max(1);
             let n = power_of_two_at_most(rows.len().min(room));
-            let sql = format!("WITH v({columns}) AS (VALUES {}) {rest}", tuples(fixed.len() + 1, n, width));
-            let vals = fixed.iter().cloned().chain(rows.by_ref().take(n).flatten()).collect();
+            let change = |values: &str| format!("WITH v({columns}) AS (VALUES {values}) {rest}");
+            let (sql, vals) = around(self.is_postgres(), change, &pattern(width), &fixed, rows.by_ref().take(n));
             affected += self.exec(sql, vals).await?;
         }
         Ok(affected)
@@ -311,8 +339,26 @@ impl Conn {
 
 /// Values of one insert.
 const MAX_VALUES: usize = 512;
-/// Values of one look-up or change. SQLite searches the list of numbered values for every one of them.
+/// Values of one look-up or change. SQLite's planner, which doesn't know how many rows a workspace has, reads all of them when
+/// more keys of several columns are wanted at once.
 const LOOKUP_VALUES: usize = 128;
+
+/// A statement around rows of values: its text and what to bind. `sql` makes the text of the rows' text, `fixed` are `$1` to
+/// `$n` of it. On SQLite the rows' values have no numbers and come first: it would look up every number in the list of all.
+fn around(
+    postgres: bool,
+    sql: impl FnOnce(&str) -> String,
+    pattern: &str,
+    fixed: &[Val],
+    rows: impl ExactSizeIterator<Item = Vec<Val>>,
+) -> (String, Vec<Val>) {
+    let (n, width) = (rows.len(), pattern.matches('?').count());
+    if postgres {
+        return (sql(&tuples(fixed.len() + 1, n, pattern)), fixed.iter().cloned().chain(rows.flatten()).collect());
+    }
+    let text = moved(&sql(&vec![pattern; n].join(",")), n * width);
+    (text, rows.flatten().chain(fixed.iter().cloned()).collect())
+}
 
 /// A look per key, in the order of the keys (row locks are taken in one order everywhere).
 fn each_by_itself(head: &str, keys: &[&str], tail: &str, values: &str) -> String {
@@ -332,20 +378,45 @@ fn power_of_two_at_most(n: usize) -> usize {
     if n == 0 { 0 } else { 1 << (usize::BITS - 1 - n.leading_zeros()) }
 }
 
-/// `($1,$2),($3,$4)` from `first` on.
-fn tuples(first: usize, rows: usize, width: usize) -> String {
+/// A row of so many values: `(?,?)`.
+fn pattern(width: usize) -> String {
+    format!("({})", vec!["?"; width].join(","))
+}
+
+/// Rows by a pattern, its `?` numbered from `first` on: `($1,$2),($3,$4)`.
+fn tuples(first: usize, rows: usize, pattern: &str) -> String {
     use std::fmt::Write;
-    let mut text = String::with_capacity(rows * (width * 5 + 3));
+    let mut text = String::with_capacity(rows * pattern.len() * 4);
     let mut n = first;
     for row in 0..rows {
-        text.push_str(if row == 0 { "(" } else { ",(" });
-        for column in 0..width {
-            let _ = write!(text, "{}${n}", if column == 0 { "" } else { "," });
-            n += 1;
+        text.push_str(if row == 0 { "" } else { "," });
+        for c in pattern.chars() {
+            if c == '?' {
+                let _ = write!(text, "${n}");
+                n += 1;
+            } else {
+                text.push(c);
+            }
         }
-        text.push(')');
     }
     text
+}
+
+/// The text with the numbers of its values moved up: `$1` is `$3` when moved by two.
+fn moved(text: &str, by: usize) -> String {
+    use std::fmt::Write;
+    let mut parts = text.split('$');
+    let mut moved = String::with_capacity(text.len() + 64);
+    moved.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        let end = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
+        let (number, rest) = part.split_at(end);
+        let _ = match number.parse::<usize>() {
+            Ok(number) => write!(moved, "${}{rest}", number + by),
+            Err(_) => write!(moved, "${part}"),
+        };
+    }
+    moved
 }
 
 /// A database error that is worth repeating the transaction for: a deadlock, a serialisation failure, a row that another
@@ -372,8 +443,20 @@ mod tests {
 
     #[test]
     fn tuples_count_on() {
-        assert_eq!(tuples(1, 2, 2), "($1,$2),($3,$4)");
-        assert_eq!(tuples(3, 1, 3), "($3,$4,$5)");
+        assert_eq!(tuples(1, 2, &pattern(2)), "($1,$2),($3,$4)");
+        assert_eq!(tuples(3, 1, "(?,$1,?)"), "($3,$1,$4)");
+    }
+
+    #[test]
+    fn a_statement_says_the_same_on_both_engines() {
+        let rows = || [vals![7, 8], vals![9, 10]].into_iter();
+        let fixed = vals!["x"];
+        let sql = |values: &str| format!("a {values} b $1 c '$' $12");
+        let (text, vals) = around(true, sql, "(?,$1,?)", &fixed, rows());
+        assert_eq!((text.as_str(), vals.len()), ("a ($2,$1,$3),($4,$1,$5) b $1 c '$' $12", 5));
+        let (text, vals) = around(false, sql, "(?,$1,?)", &fixed, rows());
+        assert_eq!((text.as_str(), vals.len()), ("a (?,$5,?),(?,$5,?) b $5 c '$' $16", 5));
+        assert!(matches!(vals.last(), Some(Val::Text(Some(x))) if x == "x"), "what all have in common comes last");
     }
 
     #[test]

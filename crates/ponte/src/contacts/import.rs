@@ -88,18 +88,27 @@ impl Target<'_> {
             ..Report::default()
         };
         let ImportRun { id, applied: mut at, .. } = begun;
-        let mut batch = self.batch.max(1);
-        while at < staged.len() {
-            let drafts = Arc::new(staged.batch(at, batch)?);
-            let now = (self.now)();
-            let done = self
-                .people
-                .import_apply(self.workspace, id, &self.source, at, drafts, Self::variants(), self.decide(now), now)
-                .await?;
+        let batch = self.batch.max(1);
+        let mut drafts = staged.batch(at, batch)?;
+        while !drafts.is_empty() {
+            let (now, next) = ((self.now)(), at + drafts.len() as u64);
+            let applied = self.people.import_apply(
+                self.workspace,
+                id,
+                &self.source,
+                at,
+                Arc::new(drafts),
+                Self::variants(),
+                self.decide(now),
+                now,
+            );
+            // While the database works on a batch the next one is read.
+            let (done, following) = tokio::join!(applied, async { staged.batch(next, batch) });
+            let done = done?;
             at = done.applied;
             report.add(done);
             progress(at, staged.len());
-            batch = self.batch.max(1);
+            drafts = following?;
         }
         let text = serde_json::to_string(&report)?;
         self.people.import_finish(self.workspace, id, &text, (self.now)()).await?;

@@ -3,13 +3,13 @@
 //! way gives the same order, which is what lets a killed run go on.
 //! Memory: 24 bytes a row, and what the readers need.
 
-use super::normalise::Rules;
-use anyhow::{Context, Result};
+use super::normalise::{Problem, Rules, Taken};
+use anyhow::{Context, Result, anyhow};
+use ponte_domain::consent::Action;
 use ponte_domain::people::Draft;
-use ponte_tables::{
-    Row, Step, Table,
-    write::{Reject, Rejects},
-};
+use ponte_domain::phone::Line;
+use ponte_tables::write::{Reject, Rejects};
+use ponte_tables::{Bad, Row, Step, Table};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -17,6 +17,7 @@ use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::mpsc::sync_channel;
 
 /// What staging found.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -47,80 +48,198 @@ pub struct Staged {
     pub counted: Counted,
 }
 
-/// Reads the table to its end. `rejects`: where rejected rows go; `None` for a look only.
+/// Rows that are handed over at once.
+const BLOCK: usize = 512;
+/// Blocks under way between the two threads.
+const AHEAD: usize = 4;
+
+/// Reads the table to its end. `rejects`: where rejected rows go; `None` for a look only. Rows are normalised in a thread of
+/// their own while this one reads and writes. One, for numbering plans keep patterns for every thread that asks them.
 ///
 /// # Errors
 /// The table can't be read any further, or a file can't be written.
 pub fn stage(
     table: &mut Table,
     rules: &Rules,
-    mut rejects: Option<&mut Rejects>,
+    rejects: Option<&mut Rejects>,
     mut progress: impl FnMut(&Table, &Counted),
 ) -> Result<Staged> {
-    let mut out = BufWriter::with_capacity(1 << 20, tempfile::tempfile().context("a temporary file")?);
-    let (mut index, mut offset) = (Vec::new(), 0_u64);
-    let (mut counted, mut row, mut line) = (Counted::default(), Row::new(), Vec::new());
-    let header = table.header().to_vec();
-    loop {
+    let mut staging = Staging::new(table.header().to_vec(), rejects)?;
+    std::thread::scope(|scope| -> Result<()> {
+        let (to_normalise, blocks) = sync_channel::<Vec<Raw>>(AHEAD);
+        let (normalised, done) = sync_channel(AHEAD);
+        scope.spawn(move || {
+            for block in blocks {
+                if normalised.send(Normalised::of(block, rules)).is_err() {
+                    return;
+                }
+            }
+        });
+        let stopped = || anyhow!("the rows can't be normalised any further");
+        let mut under_way = 0;
+        loop {
+            let block = read(table)?;
+            let at_end = block.is_empty();
+            while under_way == AHEAD || (at_end && under_way > 0) {
+                staging.take(done.recv().map_err(|_| stopped())??)?;
+                under_way -= 1;
+                progress(table, &staging.counted);
+            }
+            if at_end {
+                return Ok(());
+            }
+            to_normalise.send(block).map_err(|_| stopped())?;
+            under_way += 1;
+        }
+    })?;
+    let staged = staging.end()?;
+    progress(table, &staged.counted);
+    Ok(staged)
+}
+
+/// A row as it was read.
+enum Raw {
+    Row(Row),
+    Bad(Box<Bad>),
+}
+
+/// The next rows, good and bad; none at the end.
+fn read(table: &mut Table) -> Result<Vec<Raw>> {
+    let (mut block, mut row) = (Vec::with_capacity(BLOCK), Row::new());
+    while block.len() < BLOCK {
         match table.next(&mut row)? {
             Step::End => break,
-            Step::Bad(bad) => {
-                counted.rows += 1;
-                counted.rejected += 1;
-                *counted.rejected_by_reason.entry(bad.code.as_str().to_owned()).or_default() += 1;
-                if let Some(rejects) = rejects.as_deref_mut() {
-                    rejects.bad(&bad, &header)?;
-                }
-            }
-            Step::Row => {
-                counted.rows += 1;
-                match rules.read(&row) {
-                    Ok(taken) => {
-                        counted.accepted += 1;
-                        for kind in taken.flagged {
-                            *counted.flagged.entry(kind.as_str().to_owned()).or_default() += 1;
-                        }
-                        if let Some(said) = &taken.draft.consent {
-                            *counted.consent.entry(said.action.as_str().to_owned()).or_default() += 1;
-                        }
-                        if let Some(why) = taken.consent_kept {
-                            *counted.consent_kept_as_fields.entry(why.to_owned()).or_default() += 1;
-                        }
-                        line.clear();
-                        serde_json::to_writer(&mut line, &taken.draft)?;
-                        out.write_all(&line)?;
-                        let length = u32::try_from(line.len()).context("a row of more than 4 GiB")?;
-                        index.push((place(&taken.draft), offset, length));
-                        offset += u64::from(length);
-                    }
-                    Err(problem) => {
-                        counted.rejected += 1;
-                        *counted.rejected_by_reason.entry(problem.code.to_owned()).or_default() += 1;
-                        if let Some(rejects) = rejects.as_deref_mut() {
-                            let column = problem.column.and_then(|c| header.get(c)).map_or("", String::as_str);
-                            let why = Reject {
-                                line: row.line(),
-                                column,
-                                value: &problem.value,
-                                code: problem.code,
-                                reason: &problem.reason,
-                                suggestion: &problem.suggestion,
-                            };
-                            rejects.write(&why, row.cells())?;
-                        }
-                    }
-                }
-            }
-        }
-        if counted.rows.is_multiple_of(20_000) {
-            progress(table, &counted);
+            Step::Row => block.push(Raw::Row(row.clone())),
+            Step::Bad(bad) => block.push(Raw::Bad(bad)),
         }
     }
-    index.sort_unstable();
-    counted.repeated_numbers =
-        index.windows(2).filter(|w| matches!(w, [a, b] if a.0 == b.0 && a.0 & NO_NUMBER == 0)).count() as u64;
-    progress(table, &counted);
-    Ok(Staged { file: out.into_inner().map_err(|e| e.into_error())?, index, counted })
+    Ok(block)
+}
+
+/// What of a row that was taken is counted.
+struct Notes {
+    flagged: Vec<Line>,
+    consent: Option<Action>,
+    consent_kept: Option<&'static str>,
+}
+
+enum Done {
+    /// Where the draft sorts, how long its text is, what deserves a look.
+    Taken(u64, u32, Notes),
+    Rejected(Row, Problem),
+    Bad(Box<Bad>),
+}
+
+/// A block, normalised.
+struct Normalised {
+    drafts: Vec<u8>,
+    rows: Vec<Done>,
+}
+
+impl Normalised {
+    fn of(block: Vec<Raw>, rules: &Rules) -> Result<Self> {
+        let mut normalised = Self { drafts: Vec::with_capacity(BLOCK * 256), rows: Vec::with_capacity(block.len()) };
+        for read in block {
+            let done = match read {
+                Raw::Bad(bad) => Done::Bad(bad),
+                Raw::Row(row) => match rules.read(&row) {
+                    Err(problem) => Done::Rejected(row, problem),
+                    Ok(Taken { draft, flagged, consent_kept }) => {
+                        let before = normalised.drafts.len();
+                        serde_json::to_writer(&mut normalised.drafts, &draft)?;
+                        let length = u32::try_from(normalised.drafts.len() - before);
+                        let consent = draft.consent.as_ref().map(|said| said.action);
+                        let notes = Notes { flagged, consent, consent_kept };
+                        Done::Taken(place(&draft), length.context("a row of more than 4 GiB")?, notes)
+                    }
+                },
+            };
+            normalised.rows.push(done);
+        }
+        Ok(normalised)
+    }
+}
+
+impl Counted {
+    fn take(&mut self, notes: &Notes) {
+        self.accepted += 1;
+        for kind in &notes.flagged {
+            *self.flagged.entry(kind.as_str().to_owned()).or_default() += 1;
+        }
+        if let Some(action) = notes.consent {
+            *self.consent.entry(action.as_str().to_owned()).or_default() += 1;
+        }
+        if let Some(why) = notes.consent_kept {
+            *self.consent_kept_as_fields.entry(why.to_owned()).or_default() += 1;
+        }
+    }
+}
+
+/// What was staged so far.
+struct Staging<'a> {
+    out: BufWriter<File>,
+    offset: u64,
+    index: Vec<(u64, u64, u32)>,
+    counted: Counted,
+    header: Vec<String>,
+    rejects: Option<&'a mut Rejects>,
+}
+
+impl<'a> Staging<'a> {
+    fn new(header: Vec<String>, rejects: Option<&'a mut Rejects>) -> Result<Self> {
+        let out = BufWriter::with_capacity(1 << 20, tempfile::tempfile().context("a temporary file")?);
+        Ok(Self { out, offset: 0, index: Vec::new(), counted: Counted::default(), header, rejects })
+    }
+
+    fn take(&mut self, block: Normalised) -> Result<()> {
+        self.out.write_all(&block.drafts)?;
+        for done in block.rows {
+            self.counted.rows += 1;
+            match done {
+                Done::Taken(place, length, notes) => {
+                    self.counted.take(&notes);
+                    self.index.push((place, self.offset, length));
+                    self.offset += u64::from(length);
+                }
+                Done::Bad(bad) => {
+                    self.reject(bad.code.as_str());
+                    if let Some(rejects) = self.rejects.as_deref_mut() {
+                        rejects.bad(&bad, &self.header)?;
+                    }
+                }
+                Done::Rejected(row, problem) => {
+                    self.reject(problem.code);
+                    if let Some(rejects) = self.rejects.as_deref_mut() {
+                        let column = problem.column.and_then(|c| self.header.get(c)).map_or("", String::as_str);
+                        let why = Reject {
+                            line: row.line(),
+                            column,
+                            value: &problem.value,
+                            code: problem.code,
+                            reason: &problem.reason,
+                            suggestion: &problem.suggestion,
+                        };
+                        rejects.write(&why, row.cells())?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn reject(&mut self, code: &str) {
+        self.counted.rejected += 1;
+        *self.counted.rejected_by_reason.entry(code.to_owned()).or_default() += 1;
+    }
+
+    fn end(self) -> Result<Staged> {
+        let Self { out, mut index, mut counted, .. } = self;
+        index.sort_unstable();
+        index.shrink_to_fit();
+        counted.repeated_numbers =
+            index.windows(2).filter(|w| matches!(w, [a, b] if a.0 == b.0 && a.0 & NO_NUMBER == 0)).count() as u64;
+        Ok(Staged { file: out.into_inner().map_err(|e| e.into_error())?, index, counted })
+    }
 }
 
 const NO_NUMBER: u64 = 1 << 63;

@@ -41,6 +41,11 @@ fn digest(key: &str, identity: &Identity) -> String {
     hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
 }
 
+/// Whether anybody was ever erased.
+pub(crate) async fn remembers(c: &mut Conn, workspace: WorkspaceId) -> Result<bool, StoreError> {
+    Ok(key(c, workspace).await?.is_some())
+}
+
 /// Which of these identifiers belong to somebody who was erased.
 pub(crate) async fn known(
     c: &mut Conn,

@@ -3,20 +3,19 @@
 //! Hot: a million rows go through here. Rows come sorted by their first number, so that the tables' indexes grow at their
 //! ends; what can't exist yet isn't looked for.
 
-use super::packed;
-use crate::apply;
+use super::{links, packed};
 use crate::conn::{Conn, Val, vals};
-use crate::load;
 use ponte_domain::Millis;
 use ponte_domain::error::StoreError;
 use ponte_domain::identity::{Identity, IdentityKind};
 use ponte_domain::ids::{PersonId, WorkspaceId};
+use ponte_domain::message::NewIdentity;
 use ponte_domain::people::import::{Changes, Outcome, View, lookups};
 use ponte_domain::people::{Draft, PersonCard};
 use ponte_domain::ports::people::{Applied, ImportFn, ImportRun, VariantsFn};
 use ponte_domain::profile::Profile;
 use sqlx::FromRow;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 #[derive(FromRow)]
@@ -139,8 +138,8 @@ pub(crate) async fn apply(c: &mut Conn, workspace: WorkspaceId, batch: &Batch<'_
     let view = view(c, workspace, batch.source, batch.drafts, batch.variants).await?;
     let changes = (batch.decide)(batch.drafts, view);
     write(c, workspace, batch.now, &changes).await?;
-    if let Some(connection) = connection_of(batch.source) {
-        link(c, workspace, connection, batch.now, &changes).await?;
+    if let Some(connection) = links::connection_of(batch.source) {
+        links::add(c, workspace, connection, batch.now, &changes).await?;
     }
     let fresh: BTreeSet<PersonId> = changes.created.iter().map(|(id, _)| *id).collect();
     crate::consent::import(c, workspace, &changes.consent, &fresh).await?;
@@ -188,6 +187,33 @@ pub(crate) async fn look(
     Ok(counted(drafts, &decide(drafts, view)))
 }
 
+/// Values of one kind and scope that are looked for.
+struct Sought {
+    kind: IdentityKind,
+    scope: String,
+    values: Vec<String>,
+}
+
+impl Sought {
+    /// Everything under which the people of the rows may be known, by kind and scope: there are three of them.
+    fn of(drafts: &[Draft], source: &str, variants: &VariantsFn) -> Vec<Self> {
+        let mut all: Vec<Self> = Vec::new();
+        for Identity { kind, scope, value } in
+            drafts.iter().flat_map(|d| lookups(d, source, &|digits| variants(digits)))
+        {
+            match all.iter_mut().find(|s| s.kind == kind && s.scope == scope) {
+                Some(sought) => sought.values.push(value),
+                None => all.push(Self { kind, scope, values: vec![value] }),
+            }
+        }
+        all
+    }
+
+    fn identity(&self, value: String) -> Identity {
+        Identity { kind: self.kind, scope: self.scope.clone(), value }
+    }
+}
+
 /// What is stored about the rows. What lies beyond the highest stored value of its kind isn't there, and isn't looked for: the
 /// rows of a first import all do.
 async fn view(
@@ -197,112 +223,75 @@ async fn view(
     drafts: &[Draft],
     variants: &VariantsFn,
 ) -> Result<View, StoreError> {
-    let mut wanted: HashSet<Identity> = HashSet::new();
-    for draft in drafts {
-        wanted.extend(lookups(draft, source, &|digits| variants(digits)));
+    let all = Sought::of(drafts, source, variants);
+    let mut view = View::default();
+    if super::erase::remembers(c, workspace).await? {
+        let wanted = all.iter().flat_map(|s| s.values.iter().map(|value| s.identity(value.clone()))).collect();
+        view.erased = super::erase::known(c, workspace, &wanted).await?;
     }
-    let mut highest: HashMap<(IdentityKind, String), Option<String>> = HashMap::new();
-    for identity in &wanted {
-        let key = (identity.kind, identity.scope.clone());
-        if let std::collections::hash_map::Entry::Vacant(place) = highest.entry(key) {
-            let row: Option<(Option<String>,)> = c
-                .first(
-                    "SELECT MAX(value) FROM identity WHERE workspace_id = $1 AND kind = $2 AND scope = $3",
-                    vals![workspace.0, identity.kind.as_str(), identity.scope.as_str()],
-                )
-                .await?;
-            place.insert(row.and_then(|(max,)| max));
+    for sought in all {
+        for (value, person) in owners(c, workspace, &sought).await? {
+            view.owners.insert(sought.identity(value), PersonId(person));
+        }
+        if let Some(connection) = links::connection_of(source).filter(|_| sought.kind == IdentityKind::External) {
+            for (value, person) in links::owners(c, workspace, connection, &sought.values).await? {
+                view.owners.insert(sought.identity(value), PersonId(person));
+            }
         }
     }
-    let mut sought: Vec<&Identity> = wanted
-        .iter()
-        .filter(|i| {
-            let max = highest.get(&(i.kind, i.scope.clone())).and_then(Option::as_ref);
-            // PostgreSQL may sort text by a language's rules: only "there is none" is believed there.
-            max.is_some_and(|max| c.is_postgres() || i.value <= *max)
-        })
-        .collect();
-    sought.sort_unstable();
-    let links = load::identities(c, workspace, sought.into_iter()).await?;
-    let mut owners: HashMap<Identity, PersonId> = links.into_iter().map(|l| (l.identity, l.person)).collect();
-    if let Some(connection) = connection_of(source) {
-        linked(c, workspace, connection, &wanted, &mut owners).await?;
-    }
-    let people: BTreeSet<PersonId> = owners.values().copied().collect();
+    let people: BTreeSet<PersonId> = view.owners.values().copied().collect();
     let cards = super::cards::load(c, workspace, &people).await?;
-    Ok(View {
-        owners,
-        profiles: cards.into_iter().map(|card: PersonCard| (card.id, card.profile)).collect(),
-        erased: super::erase::known(c, workspace, &wanted).await?,
-    })
+    view.profiles = cards.into_iter().map(|card: PersonCard| (card.id, card.profile)).collect();
+    Ok(view)
 }
 
-/// Name of the CRM connection whose contacts are imported.
-fn connection_of(source: &str) -> Option<&str> {
-    source.strip_prefix("crm:")
-}
-
-/// Records that write-back made or found belong to whom it says.
-async fn linked(
-    c: &mut Conn,
-    workspace: WorkspaceId,
-    connection: &str,
-    wanted: &HashSet<Identity>,
-    owners: &mut HashMap<Identity, PersonId>,
-) -> Result<(), StoreError> {
-    let keys: Vec<&Identity> = wanted.iter().filter(|i| i.kind == IdentityKind::External).collect();
-    let rows: Vec<(String, Uuid)> = c
-        .select_in(
-            "SELECT crm_id, person_id FROM crm_contact WHERE workspace_id = $1 AND connection = $2 AND ",
-            &["crm_id"],
-            "",
-            vals![workspace.0, connection],
-            keys.iter().map(|i| vals![i.value.as_str()]).collect(),
-        )
+/// Whose the values are, of those that are there.
+async fn owners(c: &mut Conn, workspace: WorkspaceId, sought: &Sought) -> Result<Vec<(String, Uuid)>, StoreError> {
+    let fixed = vals![workspace.0, sought.kind.as_str(), sought.scope.as_str()];
+    let max: Option<(Option<String>,)> = c
+        .first("SELECT MAX(value) FROM identity WHERE workspace_id = $1 AND kind = $2 AND scope = $3", fixed.clone())
         .await?;
-    let found: HashMap<String, Uuid> = rows.into_iter().collect();
-    for key in keys {
-        if let Some(person) = found.get(&key.value) {
-            owners.insert(key.clone(), PersonId(*person));
-        }
-    }
-    Ok(())
-}
-
-/// Links people to the CRM's records they came from, so that write-back makes no second ones. Who has a record keeps it.
-async fn link(
-    c: &mut Conn,
-    workspace: WorkspaceId,
-    connection: &str,
-    now: Millis,
-    changes: &Changes,
-) -> Result<(), StoreError> {
-    let mut by_person: BTreeMap<PersonId, &str> = BTreeMap::new();
-    for new in changes.identities.iter().filter(|n| n.identity.kind == IdentityKind::External) {
-        by_person.entry(new.person).or_insert(&new.identity.value);
-    }
-    let rows =
-        by_person.into_iter().map(|(person, id)| vals![workspace.0, connection, person.0, id, "", now]).collect();
-    c.insert_many(
-        "INSERT INTO crm_contact (workspace_id, connection, person_id, crm_id, written, written_at)",
-        "ON CONFLICT (workspace_id, connection, person_id) DO NOTHING",
-        rows,
+    let Some(max) = max.and_then(|(max,)| max) else { return Ok(Vec::new()) };
+    // PostgreSQL may sort text by a language's rules: only "there is none" is believed there.
+    let near = |value: &&String| c.is_postgres() || **value <= max;
+    let mut values: Vec<&String> = sought.values.iter().filter(near).collect();
+    values.sort_unstable();
+    values.dedup();
+    c.select_in(
+        "SELECT value, person_id FROM identity WHERE workspace_id = $1 AND kind = $2 AND scope = $3 AND ",
+        &["value"],
+        "",
+        fixed,
+        values.into_iter().map(|value| vals![value.as_str()]).collect(),
     )
-    .await?;
-    Ok(())
+    .await
 }
 
 async fn write(c: &mut Conn, workspace: WorkspaceId, now: Millis, changes: &Changes) -> Result<(), StoreError> {
-    let rows = changes
-        .created
-        .iter()
-        .map(|(id, profile)| vals![workspace.0, id.0, packed::pack(profile), packed::labels(profile), now, now])
-        .collect();
-    c.insert_many("INSERT INTO person (workspace_id, id, profile, labels, created_at, changed_at)", "", rows).await?;
+    c.insert_each(
+        "INSERT INTO person (workspace_id, id, profile, labels, created_at, changed_at)",
+        "($1, ?, ?, ?, $2, $2)",
+        vals![workspace.0, now],
+        &changes.created,
+        |(id, profile)| vals![id.0, packed::pack(profile), packed::labels(profile)],
+    )
+    .await?;
     write_profiles(c, workspace, now, &changes.changed).await?;
-    let mut identities = changes.identities.clone();
+    let mut identities: Vec<&NewIdentity> = changes.identities.iter().collect();
     identities.sort_unstable_by(|a, b| a.identity.cmp(&b.identity));
-    apply::identities(c, workspace, &identities).await
+    for same in identities.chunk_by(|a, b| (a.identity.kind, &a.identity.scope) == (b.identity.kind, &b.identity.scope))
+    {
+        let Some(Identity { kind, scope, .. }) = same.first().map(|n| &n.identity) else { continue };
+        c.insert_each(
+            "INSERT INTO identity (workspace_id, kind, scope, value, person_id, since)",
+            "($1, $2, $3, ?, ?, ?)",
+            vals![workspace.0, kind.as_str(), scope.as_str()],
+            same,
+            |n| vals![n.identity.value.as_str(), n.person.0, n.at],
+        )
+        .await?;
+    }
+    Ok(())
 }
 
 pub(crate) async fn write_profiles(

@@ -5,8 +5,10 @@
 mod cards;
 mod erase;
 mod import;
+mod links;
 mod log;
 mod merge;
+mod moves;
 mod packed;
 mod pairs;
 mod unmerge;
@@ -172,7 +174,7 @@ impl People for SqlStore {
         now: Millis,
     ) -> Result<bool, StoreError> {
         let by = by.to_owned();
-        write!(self, (by), |c| Ok(merge::decide_pair(c, workspace, a, b, "apart", &by, now).await? > 0))
+        write!(self, (by), |c| Ok(merge::decide_pairs(c, workspace, &[(a, b)], "apart", &by, now).await? > 0))
     }
 
     async fn identifiers(&self, workspace: WorkspaceId, person: PersonId) -> Result<Vec<Identity>, StoreError> {

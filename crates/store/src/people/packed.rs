@@ -5,35 +5,61 @@
 use ponte_domain::Millis;
 use ponte_domain::error::StoreError;
 use ponte_domain::profile::{Field, Label, Profile};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Packed<'a> {
-    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(borrow, default)]
     o: Vec<(Cow<'a, str>, Millis)>,
-    #[serde(borrow, default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(borrow, default)]
     f: BTreeMap<Cow<'a, str>, (Cow<'a, str>, usize)>,
-    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(borrow, default)]
     t: Vec<Cow<'a, str>>,
 }
 
-pub(crate) fn pack(profile: &Profile) -> String {
-    let mut packed = Packed { o: Vec::new(), f: BTreeMap::new(), t: Vec::new() };
-    for (key, field) in &profile.fields {
-        let known = packed.o.iter().position(|(source, at)| *source == field.source && *at == field.at);
-        let origin = known.unwrap_or_else(|| {
-            packed.o.push((Cow::Borrowed(&field.source), field.at));
-            packed.o.len() - 1
-        });
-        packed.f.insert(Cow::Borrowed(key), (Cow::Borrowed(&field.value), origin));
+/// The same on the way out, without a copy of anything.
+#[derive(Serialize)]
+struct Packing<'a> {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    o: Vec<(&'a str, Millis)>,
+    #[serde(skip_serializing_if = "Fields::is_empty")]
+    f: Fields<'a>,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    t: &'a BTreeSet<String>,
+}
+
+/// Fields, each with the place of its story.
+struct Fields<'a>(Vec<(&'a str, (&'a str, usize))>);
+
+impl Fields<'_> {
+    const fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
-    packed.t.extend(profile.tags.iter().map(|t| Cow::Borrowed(t.as_str())));
-    if packed.f.is_empty() && packed.t.is_empty() {
+}
+
+impl Serialize for Fields<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().copied())
+    }
+}
+
+pub(crate) fn pack(profile: &Profile) -> String {
+    let mut origins: Vec<(&str, Millis)> = Vec::new();
+    let mut fields = Vec::with_capacity(profile.fields.len());
+    for (key, field) in &profile.fields {
+        let known = origins.iter().position(|(source, at)| *source == field.source && *at == field.at);
+        let place = known.unwrap_or_else(|| {
+            origins.push((&field.source, field.at));
+            origins.len() - 1
+        });
+        fields.push((key.as_str(), (field.value.as_str(), place)));
+    }
+    if fields.is_empty() && profile.tags.is_empty() {
         return String::new();
     }
-    serde_json::to_string(&packed).unwrap_or_default()
+    serde_json::to_string(&Packing { o: origins, f: Fields(fields), t: &profile.tags }).unwrap_or_default()
 }
 
 pub(crate) fn labels(profile: &Profile) -> String {

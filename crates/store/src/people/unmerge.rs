@@ -1,9 +1,11 @@
 //! Undoing a merge from its record: identifiers, conversations, messages, consent and CRM links go back to whom they came from.
 //! What was said about the survivor since stays with the survivor.
 
-use super::merge::{Before, CONSENT, RecordRow, Side, THREAD, Thread, move_contact, stand_anew, told, write_thread};
+use super::merge::{Before, RecordRow, Side, told};
+use super::moves::{CONSENT, THREAD, Thread, move_contact, stand_anew, write_thread};
 use super::{cards, packed};
 use crate::conn::{Conn, vals};
+use crate::events;
 use ponte_domain::Millis;
 use ponte_domain::error::StoreError;
 use ponte_domain::event::EventKind;
@@ -109,7 +111,9 @@ pub(crate) async fn unmerge(
         ],
     )
     .await?;
-    told(c, workspace, EventKind::PeopleUnmerged, now, survivor, other, merge).await?;
+    // After a merge only the survivor is left to be written to a CRM; after its undoing both are.
+    let told = [survivor, other].map(|person| told(EventKind::PeopleUnmerged, now, person, survivor, other, merge));
+    events::append(c, workspace, told.into()).await?;
     Ok(MergeRecord { undone_at: Some(now), ..record })
 }
 
