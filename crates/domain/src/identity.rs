@@ -57,6 +57,19 @@ pub struct Identity {
     pub value: String,
 }
 
+/// A shorter identifier is part of too much else to be looked for in texts.
+const SHORTEST_NEEDLE: usize = 6;
+
+impl Identity {
+    /// What to look for in raw webhook bodies to find this person; `None` where bodies don't name people so, or the text would
+    /// be found everywhere. A number that is part of a longer one is found with it: rather one body too many.
+    #[must_use]
+    pub fn needle(&self) -> Option<&str> {
+        let named = !matches!(self.kind, IdentityKind::External | IdentityKind::Crm);
+        (named && self.value.len() >= SHORTEST_NEEDLE).then_some(self.value.as_str())
+    }
+}
+
 /// An identifier and whose it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdentityLink {

@@ -176,3 +176,45 @@ pub struct DeadLetter {
     /// When a person should have looked at it: 24 hours later (R17).
     pub due_at: Millis,
 }
+
+/// What put an end to a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LetterEnd {
+    /// Put back to work.
+    Retried,
+    /// Somebody let it go.
+    Discarded,
+    /// It turned out to have been done: a late status.
+    Settled,
+}
+
+impl LetterEnd {
+    /// The stored text.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Retried => "retried",
+            Self::Discarded => "discarded",
+            Self::Settled => "settled",
+        }
+    }
+
+    /// Reads the stored text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Retried, Self::Discarded, Self::Settled].into_iter().find(|end| end.as_str() == text)
+    }
+}
+
+/// A dead letter that waits for nobody any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EndedLetter {
+    /// What it was.
+    #[serde(flatten)]
+    pub letter: DeadLetter,
+    /// When it ended.
+    pub ended_at: Millis,
+    /// How.
+    pub how: LetterEnd,
+}

@@ -24,6 +24,7 @@ pub mod policy;
 pub mod ports;
 pub mod profile;
 pub mod rate;
+pub mod retention;
 pub mod retry;
 pub mod status;
 pub mod survivorship;

@@ -18,6 +18,7 @@ pub mod people;
 pub mod pulse;
 mod question;
 pub mod receive;
+pub mod retention;
 pub mod settings;
 pub mod supervisor;
 pub mod writeback;
@@ -25,6 +26,8 @@ pub mod writeback;
 use ponte_domain::ids::{IdSource, WorkspaceId};
 use ponte_domain::policy::Places;
 use ponte_domain::ports::channel::Channel;
+use ponte_domain::ports::people::People;
+use ponte_domain::ports::retention::Retention;
 use ponte_domain::ports::store::Store;
 use ponte_domain::ports::world::{Blobs, Chance, Clock};
 use std::sync::Arc;
@@ -36,6 +39,10 @@ pub struct World {
     pub workspace: WorkspaceId,
     /// Everything durable.
     pub store: Arc<dyn Store>,
+    /// People as lists, and the audit log: the same database.
+    pub people: Arc<dyn People>,
+    /// What is too old: the same database.
+    pub retention: Arc<dyn Retention>,
     /// WhatsApp.
     pub channel: Arc<dyn Channel>,
     /// Files.

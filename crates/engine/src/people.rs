@@ -4,15 +4,15 @@
 //! May touch: the `People` port, files by their port.
 //! Must not touch: what counts as a duplicate and what survives; those are pure rules of the domain.
 //! Failure story: every portion of merges is one transaction. Killed in between, what was merged is merged, and the next cleaning
-//! finds the rest. An erasure that is killed before its transaction has scrubbed some of the journal and is begun again.
+//! finds the rest. An erasure is open from before its first look until its last file is gone: killed in between, it is gone on
+//! with by whoever erases again, or by retention on a serving node.
 
 use ponte_domain::Millis;
 use ponte_domain::duplicates::{Card, Found, Merge, Pair, Prepared, Settings, find, groups};
 use ponte_domain::error::StoreError;
-use ponte_domain::identity::IdentityKind;
 use ponte_domain::ids::{IdSource, PersonId, WorkspaceId};
 use ponte_domain::people::PersonCard;
-use ponte_domain::ports::people::{DuplicatePair, Erased, MergeFn, MergeOrder, People};
+use ponte_domain::ports::people::{DuplicatePair, Erased, MergeFn, MergeOrder, NewAudit, People};
 use ponte_domain::ports::world::Blobs;
 use ponte_domain::profile::core;
 use ponte_domain::survivorship::{Facts, Rules, merge, survivor};
@@ -238,38 +238,64 @@ fn prepare(person: &PersonCard) -> Prepared {
 /// Segments of the journal that are scrubbed at once.
 const SCRUBBED_AT_ONCE: i64 = 64;
 
-/// Erases a person and everybody merged into them: in the journal, in the database, their files. `key`: used for remembering the
-/// identifiers when the workspace has no key yet; random.
+/// Files looked at in one page.
+const FILES: i64 = 200;
+
+/// An erasure to be made.
+#[derive(Debug, Clone, Copy)]
+pub struct Erasure<'a> {
+    /// Tenant.
+    pub workspace: WorkspaceId,
+    /// Whose data; with everybody merged into them.
+    pub person: PersonId,
+    /// For remembering the identifiers when the workspace has no key yet; random.
+    pub key: &'a str,
+    /// Who asked, for the audit log.
+    pub by: &'a str,
+    /// Our clock.
+    pub now: Millis,
+}
+
+/// Erases a person: in the journal, in the database, their files; and says so in the audit log. One that was killed is gone on
+/// with, also when the person is gone from the database already.
 ///
 /// # Errors
 /// When the store can't; see the failure story.
-pub async fn erase(
-    people: &dyn People,
-    blobs: &dyn Blobs,
-    workspace: WorkspaceId,
-    person: PersonId,
-    key: &str,
-    now: Millis,
-) -> Result<Erased, StoreError> {
-    // A number that is part of a longer one is scrubbed with it: rather one body too many.
-    let needles: Vec<String> = people
-        .identifiers(workspace, person)
-        .await?
-        .into_iter()
-        .filter(|i| i.kind != IdentityKind::External && i.kind != IdentityKind::Crm && i.value.len() >= 6)
-        .map(|i| i.value)
-        .collect();
-    let files = people.files(workspace, person).await?;
+pub async fn erase(people: &dyn People, blobs: &dyn Blobs, order: Erasure<'_>) -> Result<Erased, StoreError> {
+    let Erasure { workspace, person, key, by, now } = order;
+    let needles = people.erasure_begin(workspace, person, key, now).await?;
     let before = scrub(people, workspace, &needles).await?;
     let mut erased = people.erase(workspace, person, key, now).await?;
-    // What came in while the first pass ran.
+    // What came in while the first pass ran, by what was learnt of them meanwhile too.
+    let needles = people.erasure_begin(workspace, person, key, now).await?;
     erased.journal_bodies = before + scrub(people, workspace, &needles).await?;
-    for file in files {
-        if !people.file_is_used(workspace, &file).await? {
-            blobs.remove(&file).await.map_err(|e| StoreError::Unavailable(e.to_string()))?;
+    remove_unused(people, blobs, workspace).await?;
+    let data = serde_json::to_string(&erased).unwrap_or_default();
+    let entry =
+        NewAudit { at: now, who: by.to_owned(), act: "contacts.erase", subject: Some(person.to_string()), data };
+    people.audit(workspace, entry).await?;
+    people.erasure_end(workspace, person).await?;
+    Ok(erased)
+}
+
+/// Removes the files that no message has any more; how many. A file that can't be removed now is tried again the next time.
+///
+/// # Errors
+/// When the store or the folder of files can't.
+pub async fn remove_unused(people: &dyn People, blobs: &dyn Blobs, workspace: WorkspaceId) -> Result<u64, StoreError> {
+    let (mut after, mut removed) = (String::new(), 0);
+    loop {
+        let files = people.unused_files(workspace, &after, FILES).await?;
+        let Some(last) = files.last() else { return Ok(removed) };
+        after.clone_from(last);
+        for file in &files {
+            if !people.file_is_used(workspace, file).await? {
+                blobs.remove(file).await.map_err(|e| StoreError::Unavailable(e.to_string()))?;
+                removed += 1;
+            }
+            people.file_settled(workspace, file).await?;
         }
     }
-    Ok(erased)
 }
 
 async fn scrub(people: &dyn People, workspace: WorkspaceId, needles: &[String]) -> Result<u64, StoreError> {

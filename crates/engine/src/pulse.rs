@@ -1,6 +1,7 @@
 //! The pulse: counters and lags for those who watch (demo, status, metrics). Never decides anything.
 
 use ponte_domain::Millis;
+use ponte_domain::retention::Kind;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -16,6 +17,8 @@ macro_rules! counters {
             pub to_whatsapp: Lags,
             /// From arrival to being folded.
             pub to_fold: Lags,
+            /// Things removed because they were too old, by kind.
+            pub forgotten: ByKind,
         }
 
         impl Pulse {
@@ -81,6 +84,22 @@ impl Counter {
     #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A counter for every kind of data that has a period.
+#[derive(Debug, Default)]
+pub struct ByKind([Counter; Kind::ALL.len()]);
+
+impl ByKind {
+    /// Each kind with its counter.
+    pub fn all(&self) -> impl Iterator<Item = (Kind, &Counter)> {
+        Kind::ALL.iter().copied().zip(&self.0)
+    }
+
+    /// Adds to one.
+    pub fn add(&self, kind: Kind, n: u64) {
+        self.all().filter(|(k, _)| *k == kind).for_each(|(_, counter)| counter.add(n));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use ponte_domain::consent::ConsentSettings;
 use ponte_domain::policy::PolicySettings;
+use ponte_domain::retention::Periods;
 use ponte_domain::retry::RetryPolicy;
 use ponte_domain::{DAY, MINUTE, Millis, SECOND};
 
@@ -37,8 +38,8 @@ pub struct Settings {
     pub crm_parallel: usize,
     /// Files fetched at once.
     pub media_parallel: usize,
-    /// How long raw webhook bodies are kept once read. Milliseconds.
-    pub journal_retention_ms: Millis,
+    /// How long data is kept, by kind.
+    pub retention: Periods,
     /// The consent flow.
     pub consent: ConsentSettings,
     /// The policy's limits.
@@ -71,7 +72,7 @@ impl Default for Settings {
             crm_batch: 100,
             crm_parallel: 2,
             media_parallel: 4,
-            journal_retention_ms: 30 * DAY,
+            retention: Periods::default(),
             consent: ConsentSettings::default(),
             policy: PolicySettings::default(),
         }

@@ -6,7 +6,7 @@ use crate::World;
 use crate::dispatch::CpuMeter;
 use crate::receive::Receiver;
 use crate::writeback::Connection;
-use crate::{account, consent, dispatch, housekeeping, ingest, media, writeback};
+use crate::{account, consent, dispatch, housekeeping, ingest, media, retention, writeback};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +26,8 @@ impl Engine {
     pub fn start(world: World, receiver: Option<Arc<Receiver>>, crms: Vec<Connection>, cpu: CpuMeter) -> Self {
         let engine = Self { stop: CancellationToken::new(), workers: TaskTracker::new(), world };
         engine.keep("housekeeping", housekeeping::run);
+        let readers: Vec<String> = crms.iter().map(|crm| writeback::reader(&crm.id)).collect();
+        engine.keep("retention", move |world, stop| retention::run(world, readers.clone(), stop));
         engine.keep("ingest", move |world, stop| ingest::run(world, receiver.clone(), stop));
         engine.keep("account", account::run);
         engine.keep("consent", consent::run);

@@ -46,9 +46,18 @@ struct Subject {
     message: Option<ponte_domain::ids::MessageId>,
 }
 
+/// What the names of write-back's readers of events begin with.
+pub const READER: &str = "write-back/";
+
+/// The reader of events of a connection.
+#[must_use]
+pub fn reader(connection: &ConnectionId) -> String {
+    format!("{READER}{connection}")
+}
+
 /// Turns events into jobs of one connection, on one node at a time.
 pub async fn run_reader(world: World, connection: ConnectionId, stop: CancellationToken) {
-    let name = format!("write-back/{connection}");
+    let name = reader(&connection);
     let mut seen = 0;
     let mut lease: Option<Lease> = None;
     while !stop.is_cancelled() {

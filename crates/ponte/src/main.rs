@@ -51,6 +51,8 @@ enum Command {
     Audit(commands::audit::Options),
     /// List, retry or discard jobs that were given up.
     DeadLetters(commands::dead_letters::Options),
+    /// Remove what is older than its period, or show what would be.
+    Retention(commands::retention::Options),
     /// Bring the database schema up to date.
     Migrate,
     /// Show counts, queues and lags.
@@ -94,6 +96,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Templates(options) => commands::templates::run(settings()?, options).await,
         Command::Audit(options) => commands::audit::run(settings()?, options).await,
         Command::DeadLetters(options) => commands::dead_letters::run(settings()?, options).await,
+        Command::Retention(options) => commands::retention::run(settings()?, options).await,
         Command::Migrate => commands::migrate::run(settings()?).await,
         Command::Status(options) => commands::status::run(settings()?, options).await,
         Command::Check(options) => commands::check::run(settings()?, options).await,

@@ -11,6 +11,8 @@ use ponte_crm::hubspot::{HubSpot, HubSpotAuth, HubSpotConfig};
 use ponte_domain::ids::WorkspaceId;
 use ponte_domain::ports::account::Accounts;
 use ponte_domain::ports::crm::Crm;
+use ponte_domain::ports::people::People;
+use ponte_domain::ports::retention::Retention;
 use ponte_domain::ports::store::Store;
 use ponte_engine::World;
 use ponte_engine::account::Directory;
@@ -59,6 +61,8 @@ pub async fn assemble(settings: Settings, serve: bool) -> anyhow::Result<Assembl
     let world = World {
         workspace: WORKSPACE,
         store: Arc::clone(&store) as Arc<dyn Store>,
+        people: Arc::clone(&store) as Arc<dyn People>,
+        retention: Arc::clone(&store) as Arc<dyn Retention>,
         channel: Arc::new(channel),
         blobs: Arc::new(blobs),
         clock: Arc::new(SystemClock),
@@ -142,7 +146,7 @@ fn engine_settings(settings: &Settings) -> EngineSettings {
         unknown_look_ms: settings.dispatch.unknown_look_ms,
         unknown_settle_ms: settings.dispatch.unknown_settle_ms,
         unknown_give_up_ms: settings.dispatch.unknown_give_up_ms,
-        journal_retention_ms: settings.journal_retention_ms,
+        retention: settings.retention.clone(),
         consent: settings.consent.clone(),
         policy: settings.policy.clone(),
         ..EngineSettings::default()

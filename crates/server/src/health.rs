@@ -37,6 +37,11 @@ async fn render(State(app): State<App>) -> Response {
     for (name, value) in pulse.counters() {
         let _ = writeln!(page, "# TYPE {name} counter\n{name} {value}");
     }
+    let name = "ponte_retention_removed_total";
+    let _ = writeln!(page, "# TYPE {name} counter");
+    for (kind, counter) in pulse.forgotten.all() {
+        let _ = writeln!(page, "{name}{{kind=\"{}\"}} {}", kind.as_str(), counter.get());
+    }
     histogram(&mut page, "ponte_to_crm_seconds", &pulse.to_crm);
     histogram(&mut page, "ponte_to_whatsapp_seconds", &pulse.to_whatsapp);
     histogram(&mut page, "ponte_to_fold_seconds", &pulse.to_fold);

@@ -1,9 +1,11 @@
 //! Applying what a fold or the gate decided. Only writes; what to write was decided before.
 
 use crate::conn::{Conn, Val, vals};
+use crate::content::STILL_KEPT;
 use crate::events;
 use crate::journal;
 use crate::lanes;
+use crate::letters;
 use crate::load;
 use crate::rows::{content_vals, conversation_vals, head_vals, person_vals};
 use ponte_domain::Millis;
@@ -54,7 +56,10 @@ async fn changes_of_fold(c: &mut Conn, workspace: WorkspaceId, changes: Changes)
     changed_messages(c, workspace, &changes.changed_messages).await?;
     for change in &changes.text_changes {
         c.exec(
-            "UPDATE message_content SET body = $3, content = $4 WHERE workspace_id = $1 AND message_id = $2",
+            format!(
+                "UPDATE message_content SET body = $3, content = $4 WHERE workspace_id = $1 AND message_id = $2 \
+                 AND {STILL_KEPT}"
+            ),
             vals![workspace.0, change.message.0, change.text.clone(), change.content.as_str()],
         )
         .await?;
@@ -303,8 +308,7 @@ pub(crate) async fn settled(
     now: Millis,
 ) -> Result<(), StoreError> {
     for head in heads {
-        c.exec("DELETE FROM dead_letter WHERE workspace_id = $1 AND message_id = $2", vals![workspace.0, head.id.0])
-            .await?;
+        letters::settled(c, workspace, head.id, now).await?;
         if let Some(class) = head.class {
             // Only a lane that nobody holds: a call still under way settles its lane itself.
             c.exec(

@@ -4,7 +4,6 @@
 
 use crate::conn::{Conn, vals};
 use bytes::Bytes;
-use ponte_domain::Millis;
 use ponte_domain::error::StoreError;
 use ponte_domain::ids::WorkspaceId;
 use ponte_domain::ports::store::{JournalEntry, Segment, Topic};
@@ -126,17 +125,6 @@ pub(crate) async fn mark(c: &mut Conn, workspace: WorkspaceId, segments: &[i64])
             .await?;
     }
     Ok(marked)
-}
-
-/// Removes a bounded number of old, ingested segments.
-pub(crate) async fn trim(c: &mut Conn, workspace: WorkspaceId, before: Millis) -> Result<u64, StoreError> {
-    c.exec(
-        "DELETE FROM journal WHERE seq IN (SELECT j.seq FROM journal j WHERE j.workspace_id = $1 AND j.received_at < $2 \
-         AND NOT EXISTS (SELECT 1 FROM journal_pending p WHERE p.workspace_id = $1 AND p.seq = j.seq) \
-         ORDER BY j.received_at LIMIT 500)",
-        vals![workspace.0, before],
-    )
-    .await
 }
 
 fn encode(entries: &[JournalEntry]) -> Vec<u8> {

@@ -5,7 +5,7 @@
 use crate::conn::{Conn, Val, vals};
 use ponte_domain::Millis;
 use ponte_domain::error::{CallError, StoreError};
-use ponte_domain::ids::{DeadLetterId, MessageId, WorkspaceId};
+use ponte_domain::ids::{MessageId, WorkspaceId};
 use ponte_domain::job::{ClaimedLane, Job, JobEnd, JobKind, Lane, NewJob};
 use ponte_domain::ports::store::Topic;
 use sqlx::FromRow;
@@ -468,62 +468,4 @@ pub(crate) async fn scopes(c: &mut Conn, workspace: WorkspaceId, kind: JobKind) 
         )
         .await?;
     Ok(rows.into_iter().filter_map(|(scope,)| scope).collect())
-}
-
-/// Puts dead letters back at the end of their lanes.
-pub(crate) async fn revive(
-    c: &mut Conn,
-    workspace: WorkspaceId,
-    id: Option<DeadLetterId>,
-    now: Millis,
-) -> Result<u64, StoreError> {
-    let mut revived = 0;
-    loop {
-        let rows: Vec<DeadRow> = c
-            .all(
-                "SELECT id, kind, lane_key, scope, priority, payload, message_id FROM dead_letter WHERE workspace_id = $1 \
-                 AND ($2 OR id = $3) ORDER BY died_at, id LIMIT 200",
-                vals![workspace.0, id.is_none(), id.map(|i| i.0)],
-            )
-            .await?;
-        if rows.is_empty() {
-            return Ok(revived);
-        }
-        for row in rows {
-            let kind = JobKind::parse(&row.kind).ok_or_else(|| StoreError::Corrupt("dead_letter.kind".into()))?;
-            let message = row.message_id.map(MessageId);
-            if let (JobKind::Send, Some(message)) = (kind, message) {
-                c.exec(
-                    "UPDATE message SET phase = 'queued', error_code = NULL, error_title = NULL \
-                     WHERE workspace_id = $1 AND id = $2 AND phase = 'dead'",
-                    vals![workspace.0, message.0],
-                )
-                .await?;
-            }
-            let job = NewJob {
-                kind,
-                lane: row.lane_key,
-                scope: row.scope,
-                priority: row.priority,
-                not_before: now,
-                payload: row.payload,
-                dedup: message.map(|m| m.to_string()),
-            };
-            enqueue(c, workspace, now, vec![job]).await?;
-            revived += c
-                .exec("DELETE FROM dead_letter WHERE workspace_id = $1 AND id = $2", vals![workspace.0, row.id])
-                .await?;
-        }
-    }
-}
-
-#[derive(FromRow)]
-struct DeadRow {
-    id: Uuid,
-    kind: String,
-    lane_key: String,
-    scope: String,
-    priority: i64,
-    payload: String,
-    message_id: Option<Uuid>,
 }

@@ -1,17 +1,14 @@
-//! Looking: counts, messages, dead letters. Reads only.
+//! Looking: counts, messages. Reads only.
 
 use crate::conn::{Conn, Val, vals};
 use crate::rows::HeadRow;
-use ponte_domain::Millis;
-use ponte_domain::error::{CallError, ErrorClass, StoreError};
-use ponte_domain::ids::{ConversationId, DeadLetterId, MessageId, PersonId, WorkspaceId};
-use ponte_domain::job::{DeadLetter, JobKind};
+use ponte_domain::error::StoreError;
+use ponte_domain::ids::{ConversationId, MessageId, PersonId, WorkspaceId};
 use ponte_domain::message::shown_state;
 use ponte_domain::ports::store::{MessageView, Overview, Queues};
-use ponte_domain::{DAY, SECOND};
+use ponte_domain::{Millis, SECOND};
 use serde_json::value::RawValue;
 use sqlx::FromRow;
-use uuid::Uuid;
 
 pub(crate) async fn queues(c: &mut Conn, workspace: WorkspaceId, now: Millis) -> Result<Queues, StoreError> {
     let w = vals![workspace.0];
@@ -170,51 +167,4 @@ pub(crate) async fn messages_of(
     );
     let rows: Vec<ViewRow> = c.all(sql, vals![workspace.0, person.0]).await?;
     rows.into_iter().map(ViewRow::read).collect()
-}
-
-#[derive(FromRow)]
-struct LetterRow {
-    id: Uuid,
-    kind: String,
-    lane_key: String,
-    scope: String,
-    payload: String,
-    message_id: Option<Uuid>,
-    failures: i64,
-    error: String,
-    created_at: Millis,
-    died_at: Millis,
-}
-
-pub(crate) async fn dead_letters(
-    c: &mut Conn,
-    workspace: WorkspaceId,
-    limit: i64,
-) -> Result<Vec<DeadLetter>, StoreError> {
-    let rows: Vec<LetterRow> = c
-        .all(
-            "SELECT id, kind, lane_key, scope, payload, message_id, failures, error, created_at, died_at FROM dead_letter \
-             WHERE workspace_id = $1 ORDER BY died_at DESC, id DESC LIMIT $2",
-            vals![workspace.0, limit],
-        )
-        .await?;
-    rows.into_iter()
-        .map(|r| {
-            let error = serde_json::from_str(&r.error)
-                .unwrap_or_else(|_| CallError::new(ErrorClass::Permanent, "unreadable", "the reason can't be read"));
-            Ok(DeadLetter {
-                id: DeadLetterId(r.id),
-                kind: JobKind::parse(&r.kind).ok_or_else(|| StoreError::Corrupt("dead_letter.kind".into()))?,
-                lane: r.lane_key,
-                scope: r.scope,
-                payload: r.payload,
-                message: r.message_id.map(MessageId),
-                failures: u32::try_from(r.failures).unwrap_or(u32::MAX),
-                error,
-                created_at: r.created_at,
-                died_at: r.died_at,
-                due_at: r.died_at + DAY,
-            })
-        })
-        .collect()
 }

@@ -1,6 +1,7 @@
 //! Settling fetched files.
 
 use crate::conn::{Conn, vals};
+use crate::content::{self, STILL_KEPT};
 use crate::events;
 use crate::lanes;
 use ponte_domain::Millis;
@@ -22,12 +23,15 @@ pub(crate) async fn settle(
     let mut jobs = Vec::with_capacity(ours.len());
     for end in ours {
         if let Some((key, bytes, mime_type)) = &end.stored {
-            c.exec(
-                "UPDATE message_content SET media_key = $3, media_bytes = $4, media_type = $5 \
-                 WHERE workspace_id = $1 AND message_id = $2",
-                vals![workspace.0, end.message.0, key.as_str(), *bytes, mime_type.clone()],
-            )
-            .await?;
+            let taken = c
+                .exec(
+                    format!(
+                        "UPDATE message_content SET media_key = $3, media_bytes = $4, media_type = $5 \
+                         WHERE workspace_id = $1 AND message_id = $2 AND {STILL_KEPT}"
+                    ),
+                    vals![workspace.0, end.message.0, key.as_str(), *bytes, mime_type.clone()],
+                )
+                .await?;
             let data = json!({ "bytes": bytes, "mime_type": mime_type }).to_string();
             let event = NewEvent {
                 kind: EventKind::MediaStored,
@@ -39,7 +43,12 @@ pub(crate) async fn settle(
                 dedup: None,
                 data,
             };
-            events::append(c, workspace, vec![event]).await?;
+            if taken > 0 {
+                events::append(c, workspace, vec![event]).await?;
+            } else {
+                // Its content was forgotten while the file was on its way.
+                content::not_used(c, workspace, vec![key.clone()]).await?;
+            }
         }
         jobs.push((end.lane.clone(), end.seq, end.end.clone()));
     }

@@ -14,10 +14,11 @@ const STEPS: &[(i64, &str, &str)] = &[
     (3, "consent", include_str!("../migrations/0003_consent.sql")),
     (4, "people", include_str!("../migrations/0004_people.sql")),
     (5, "account", include_str!("../migrations/0005_account.sql")),
+    (6, "retention", include_str!("../migrations/0006_retention.sql")),
 ];
 
 /// The newest schema this program knows.
-pub const SCHEMA_VERSION: i64 = 5;
+pub const SCHEMA_VERSION: i64 = 6;
 
 /// The database was migrated by a newer program.
 pub(crate) fn newer(found: i64) -> StoreError {

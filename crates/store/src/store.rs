@@ -3,7 +3,7 @@
 use crate::conn::{Conn, Inner};
 use crate::wake::Wakes;
 use crate::writer::Writer;
-use crate::{apply, consent, crm, events, gate, journal, lanes, leases, look, schema, sends};
+use crate::{apply, consent, crm, events, gate, journal, lanes, leases, letters, look, schema, sends};
 use async_trait::async_trait;
 use ponte_domain::Millis;
 use ponte_domain::consent::Entry;
@@ -12,7 +12,7 @@ use ponte_domain::error::StoreError;
 use ponte_domain::event::{Event, EventCursor, NewEvent};
 use ponte_domain::identity::Identity;
 use ponte_domain::ids::{ConnectionId, ConsentId, ConversationId, DeadLetterId, MessageId, PersonId, WorkspaceId};
-use ponte_domain::job::{ClaimedLane, DeadLetter, JobKind, NewJob};
+use ponte_domain::job::{ClaimedLane, DeadLetter, EndedLetter, JobKind, NewJob};
 use ponte_domain::ports::store::{
     AdmitFn, AdmitKey, Answer, ClaimedSends, ConsentDone, ConsentDue, ConsentFile, CrmEnd, CrmView, FoldFn,
     IngestCounts, JournalEntry, Lease, MediaEnd, MessageView, Overview, Page, Queues, Segment, SendClaim,
@@ -249,10 +249,6 @@ impl Store for SqlStore {
         journal::read(&mut self.reader().await?, workspace, after, limit).await
     }
 
-    async fn journal_trim(&self, workspace: WorkspaceId, before: Millis) -> Result<u64, StoreError> {
-        write!(self, (), |c| journal::trim(c, workspace, before).await)
-    }
-
     async fn ingest(
         &self,
         workspace: WorkspaceId,
@@ -426,7 +422,7 @@ impl Store for SqlStore {
     }
 
     async fn dead_letters(&self, workspace: WorkspaceId, limit: i64) -> Result<Vec<DeadLetter>, StoreError> {
-        look::dead_letters(&mut self.reader().await?, workspace, limit).await
+        letters::waiting(&mut self.reader().await?, workspace, limit).await
     }
 
     async fn retry_dead(
@@ -435,17 +431,20 @@ impl Store for SqlStore {
         id: Option<DeadLetterId>,
         now: Millis,
     ) -> Result<u64, StoreError> {
-        write!(self, (), |c| lanes::revive(c, workspace, id, now).await)
+        write!(self, (), |c| letters::revive(c, workspace, id, now).await)
     }
 
-    async fn discard_dead(&self, workspace: WorkspaceId, id: Option<DeadLetterId>) -> Result<u64, StoreError> {
-        write!(self, (), |c| {
-            c.exec(
-                "DELETE FROM dead_letter WHERE workspace_id = $1 AND ($2 OR id = $3)",
-                crate::conn::vals![workspace.0, id.is_none(), id.map(|i| i.0)],
-            )
-            .await
-        })
+    async fn discard_dead(
+        &self,
+        workspace: WorkspaceId,
+        id: Option<DeadLetterId>,
+        now: Millis,
+    ) -> Result<u64, StoreError> {
+        write!(self, (), |c| letters::discard(c, workspace, id, now).await)
+    }
+
+    async fn ended_dead(&self, workspace: WorkspaceId, limit: i64) -> Result<Vec<EndedLetter>, StoreError> {
+        letters::ended(&mut self.reader().await?, workspace, limit).await
     }
 
     async fn check(&self) -> Result<(), StoreError> {

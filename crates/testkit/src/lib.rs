@@ -18,6 +18,8 @@ pub mod database;
 pub mod http;
 #[cfg(feature = "harness")]
 pub mod program;
+#[cfg(feature = "harness")]
+pub mod raw;
 
 #[cfg(feature = "harness")]
 pub use chance::{SeededChance, SeededIds};
@@ -27,3 +29,5 @@ pub use clock::ManualClock;
 pub use database::{Engine, Place, TestDatabase, databases};
 #[cfg(feature = "harness")]
 pub use program::{Program, ProgramOptions, free_port};
+#[cfg(feature = "harness")]
+pub use raw::Raw;

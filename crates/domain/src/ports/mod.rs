@@ -4,5 +4,6 @@ pub mod account;
 pub mod channel;
 pub mod crm;
 pub mod people;
+pub mod retention;
 pub mod store;
 pub mod world;

@@ -281,6 +281,28 @@ pub trait People: Send + Sync {
     /// Whether any message has this file.
     async fn file_is_used(&self, workspace: WorkspaceId, file: &str) -> Result<bool, StoreError>;
 
+    /// Files that lost a message and are still to be removed, in the order of their keys after `after`.
+    async fn unused_files(&self, workspace: WorkspaceId, after: &str, limit: i64) -> Result<Vec<String>, StoreError>;
+
+    /// Says that such a file was removed, or that a message has it.
+    async fn file_settled(&self, workspace: WorkspaceId, file: &str) -> Result<(), StoreError>;
+
+    /// Begins an erasure, or goes on with one that was killed: what to look for in the journal. Kept until
+    /// [`Self::erasure_end`]. `key` is used when the workspace has no erasure key yet.
+    async fn erasure_begin(
+        &self,
+        workspace: WorkspaceId,
+        person: PersonId,
+        key: &str,
+        now: Millis,
+    ) -> Result<Vec<String>, StoreError>;
+
+    /// Ends an erasure: nothing is looked for any more.
+    async fn erasure_end(&self, workspace: WorkspaceId, person: PersonId) -> Result<(), StoreError>;
+
+    /// People whose erasure was begun before `before` and didn't end.
+    async fn erasures_open(&self, workspace: WorkspaceId, before: Millis) -> Result<Vec<PersonId>, StoreError>;
+
     /// Scrubs up to `limit` ingested journal segments after `after`: bodies that name one of `needles` say nothing afterwards.
     /// Gives the last segment looked at, `None` at the end, and how many bodies were scrubbed.
     async fn scrub_journal(

@@ -11,6 +11,7 @@ pub mod journal;
 pub mod messages;
 pub mod migrate;
 pub mod replay;
+pub mod retention;
 pub mod send;
 pub mod serve;
 pub mod simulate;

@@ -1,4 +1,4 @@
-//! `ponte status`: counts, queues and lags, from the database alone: it works while the server runs and while it doesn't.
+//! `ponte status`: counts, queues, lags, how long data is kept, from the database alone: it works while the server runs and while it doesn't.
 
 use super::print_json;
 use crate::adapters::now;
@@ -6,6 +6,7 @@ use crate::config::Settings;
 use crate::wiring::{self, WORKSPACE};
 use clap::Args;
 use ponte_domain::ports::store::Store;
+use ponte_domain::retention::Kind;
 use std::process::ExitCode;
 
 /// Options of `ponte status`.
@@ -23,9 +24,17 @@ pub struct Options {
 pub async fn run(settings: Settings, options: Options) -> anyhow::Result<ExitCode> {
     let store = wiring::open_store(&settings, false, false).await?;
     let overview = store.overview(WORKSPACE, now()).await?;
+    let mut kept = Vec::new();
+    for kind in Kind::ALL {
+        kept.push(ponte_engine::retention::kept(&store, WORKSPACE, &settings.retention, *kind).await?);
+    }
     store.close().await;
     if options.json {
-        print_json(&overview)?;
+        let mut all = serde_json::to_value(&overview)?;
+        if let Some(all) = all.as_object_mut() {
+            all.insert("retention".into(), serde_json::to_value(&kept)?);
+        }
+        print_json(&all)?;
         return Ok(ExitCode::SUCCESS);
     }
     println!("nodes serving        {}", overview.nodes);
@@ -45,5 +54,6 @@ pub async fn run(settings: Settings, options: Options) -> anyhow::Result<ExitCod
     if overview.unrecognised > 0 {
         println!("not understood       {}   look: ponte events --kind webhook.unrecognised", overview.unrecognised);
     }
+    kept.iter().for_each(|one| println!("{}", super::retention::line(one)));
     Ok(ExitCode::SUCCESS)
 }

@@ -2,12 +2,12 @@
 
 use super::contacts::RawContacts;
 use super::sections::{
-    ApiKey, AppSettings, CrmAuth, CrmConnection, DatabaseSection, Dispatch, Egress, Journal, Log, NumberSettings,
-    RawApp, RawConsent, RawCrm, RawKey, RawNumber, RawPolicy, Server, Settings, Storage, WhatsApp,
+    ApiKey, AppSettings, CrmAuth, CrmConnection, DatabaseSection, Dispatch, Egress, Log, NumberSettings, RawApp,
+    RawConsent, RawCrm, RawKey, RawNumber, RawPolicy, RawRetention, Server, Settings, Storage, WhatsApp,
 };
-use ponte_domain::DAY;
 use ponte_domain::ports::store::SendLimits;
 use ponte_domain::rate::Limit;
+use ponte_domain::retention::{Kind, Periods};
 use ponte_domain::retry::RetryPolicy;
 use ponte_store::Database;
 use secrecy::{ExposeSecret, SecretString};
@@ -73,7 +73,7 @@ pub(super) fn read(mut table: Table, environment: Environment<'_>, errors: &mut 
     let whatsapp: Option<WhatsApp> = section("whatsapp", Value::Table(whatsapp), errors);
     let mut one = |name: &str| table.remove(name).unwrap_or(Value::Table(Table::new()));
     let (server, database, storage, log) = (one("server"), one("database"), one("storage"), one("log"));
-    let (dispatch, retry, journal, egress) = (one("dispatch"), one("retry"), one("journal"), one("egress"));
+    let (dispatch, retry, egress, retention) = (one("dispatch"), one("retry"), one("egress"), one("retention"));
     let (consent, policy, contacts) = (one("consent"), one("policy"), one("contacts"));
     for name in table.keys() {
         errors.add(format!("[{name}]"), "there is no such section", "see config.default.toml for all settings");
@@ -84,7 +84,7 @@ pub(super) fn read(mut table: Table, environment: Environment<'_>, errors: &mut 
     let log: Option<Log> = section("log", log, errors);
     let dispatch: Option<Dispatch> = section("dispatch", dispatch, errors);
     let retry: Option<RetryPolicy> = section("retry", retry, errors);
-    let journal: Option<Journal> = section("journal", journal, errors);
+    let retention = section::<RawRetention>("retention", retention, errors).map(|raw| check_retention(raw, errors));
     let egress: Option<Egress> = section("egress", egress, errors);
     let consent = section::<RawConsent>("consent", consent, errors).map(|raw| super::consent::check(raw, errors));
     let policy =
@@ -111,7 +111,7 @@ pub(super) fn read(mut table: Table, environment: Environment<'_>, errors: &mut 
         numbers,
         dispatch,
         retry: retry?,
-        journal_retention_ms: i64::from(journal?.retention_days) * DAY,
+        retention: retention?,
         api_keys,
         crms,
         allow_private: egress?.allow_private,
@@ -374,6 +374,23 @@ fn check_dispatch(dispatch: &Dispatch, errors: &mut ConfigErrors) {
             "write 5000, 60000 and 900000",
         );
     }
+}
+
+fn check_retention(raw: RawRetention, errors: &mut ConfigErrors) -> Periods {
+    let periods = Periods::new([
+        (Kind::Journal, raw.journal_days),
+        (Kind::Content, raw.content_days),
+        (Kind::Events, raw.events_days),
+        (Kind::DeadLetters, raw.dead_letters_days),
+        (Kind::Imports, raw.imports_days),
+        (Kind::Merges, raw.merges_days),
+        (Kind::Audit, raw.audit_days),
+        (Kind::People, raw.people_days),
+    ]);
+    for found in periods.problems() {
+        errors.add(format!("[retention] {}_days", found.kind.as_str()), found.problem, found.mend);
+    }
+    periods
 }
 
 fn check_database(url: &str, errors: &mut ConfigErrors) -> Option<Database> {

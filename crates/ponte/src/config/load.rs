@@ -19,7 +19,10 @@ pub(super) fn load(file: Option<&Path>, environment: &[(String, String)]) -> Res
     let known = table.clone();
     if let Some(path) = file {
         match read(path) {
-            Ok(own) => overlay(&mut table, own),
+            Ok(mut own) => {
+                rename(&mut own, &mut errors);
+                overlay(&mut table, own);
+            }
             Err((problem, mend)) => errors.add(path.display().to_string(), problem, mend),
         }
     }
@@ -38,6 +41,25 @@ fn read(path: &Path) -> Result<Table, (String, &'static str)> {
         (format!("can't be read: {e}"), "give the right path with --config, and make the file readable")
     })?;
     text.parse::<Table>().map_err(|e| (e.to_string(), "correct the TOML at the place shown"))
+}
+
+/// Settings that got another name, as section and key: the old one is still understood.
+const RENAMED: [([&str; 2], [&str; 2]); 1] = [(["journal", "retention_days"], ["retention", "journal_days"])];
+
+fn rename(own: &mut Table, errors: &mut ConfigErrors) {
+    for ([old_section, old], [section, key]) in RENAMED {
+        let Some(Value::Table(from)) = own.get_mut(old_section) else { continue };
+        let Some(value) = from.remove(old) else { continue };
+        if from.is_empty() {
+            own.remove(old_section);
+        }
+        let to = own.entry(section).or_insert_with(|| Value::Table(Table::new()));
+        let Value::Table(to) = to else { continue };
+        if to.insert(key.to_owned(), value).is_some() {
+            let place = format!("[{old_section}] {old}");
+            errors.add(place, format!("is [{section}] {key} too, by its old name"), "remove one of the two");
+        }
+    }
 }
 
 fn overlay(base: &mut Table, over: Table) {
@@ -62,6 +84,8 @@ fn set(table: &mut Table, name: &str, text: &str, known: &Table, errors: &mut Co
         );
         return;
     };
+    let renamed = RENAMED.iter().find(|(old, _)| old == &[section.as_str(), key.as_str()]);
+    let [section, key] = renamed.map_or([section.as_str(), key.as_str()], |(_, new)| *new);
     let default = known.get(section).and_then(|s| s.get(key));
     let Some(default) = default else {
         errors.add(name, format!("there is no setting [{section}] {key}"), "see config.default.toml for all settings");
@@ -78,7 +102,7 @@ fn set(table: &mut Table, name: &str, text: &str, known: &Table, errors: &mut Co
     match value {
         Some(value) => {
             if let Some(Value::Table(section)) = table.get_mut(section) {
-                section.insert(key.clone(), value);
+                section.insert(key.to_owned(), value);
             }
         }
         None => errors.add(name, format!("is no {}", default.type_str()), "give a value like the default's"),

@@ -6,6 +6,7 @@ use ponte_domain::consent::{AskTemplate, AskTexts, ConsentSettings};
 use ponte_domain::policy::PolicySettings;
 use ponte_domain::ports::store::SendLimits;
 use ponte_domain::rate::Limit;
+use ponte_domain::retention::Periods;
 use ponte_domain::retry::RetryPolicy;
 use ponte_store::Database;
 use secrecy::SecretString;
@@ -37,8 +38,8 @@ pub struct Settings {
     pub dispatch: Dispatch,
     /// `[retry]`
     pub retry: RetryPolicy,
-    /// `[journal] retention_days`, as milliseconds.
-    pub journal_retention_ms: Millis,
+    /// `[retention]`
+    pub retention: Periods,
     /// `[[api.keys]]`
     pub api_keys: Vec<ApiKey>,
     /// `[[crm.connections]]`
@@ -224,11 +225,18 @@ impl Plan {
     }
 }
 
-/// `[journal]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Journal {
-    pub(super) retention_days: u32,
+/// `[retention]`, as written: days, 0 for ever.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawRetention {
+    pub(super) journal_days: u32,
+    pub(super) content_days: u32,
+    pub(super) events_days: u32,
+    pub(super) dead_letters_days: u32,
+    pub(super) imports_days: u32,
+    pub(super) merges_days: u32,
+    pub(super) audit_days: u32,
+    pub(super) people_days: u32,
 }
 
 /// `[storage]`

@@ -1,45 +1,9 @@
 //! Contacts from the command line, as an operator does it: import, clean, merge, undo, export, erase.
 
-use crate::rig::{Ran, ponte, url};
-use ponte_testkit::{TestDatabase, both_engines};
+use crate::desk::Desk;
+use crate::rig::ponte;
+use ponte_testkit::both_engines;
 use std::fmt::Write as _;
-use std::path::Path;
-
-struct Desk {
-    folder: tempfile::TempDir,
-}
-
-impl Desk {
-    fn new(db: &TestDatabase) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let config = format!(
-            "[database]\nurl = \"{}\"\n[storage]\nmedia_dir = \"{}\"\n",
-            url(db.place()),
-            folder.path().join("media").display()
-        );
-        std::fs::write(folder.path().join("ponte.toml"), config).unwrap();
-        Self { folder }
-    }
-
-    fn path(&self) -> &Path {
-        self.folder.path()
-    }
-
-    fn file(&self, name: &str, text: &[u8]) {
-        std::fs::write(self.path().join(name), text).unwrap();
-    }
-
-    async fn run(&self, args: &[&str]) -> Ran {
-        let all: Vec<&str> = [&["contacts"], args].concat();
-        ponte(&all, self.path(), &[("PONTE_CONFIG", "ponte.toml")]).await
-    }
-
-    async fn good(&self, args: &[&str]) -> Ran {
-        let ran = self.run(args).await;
-        assert_eq!(ran.code, 0, "{args:?}: {ran:?}");
-        ran
-    }
-}
 
 const LIST: &str = "編號;姓名;手機;電子郵件;拒絕行銷\n\
     1;王小明;0912-345-678;ming@example.com;否\n\
@@ -111,7 +75,7 @@ both_engines!(one_person_once_and_undone_and_erased, |db| async move {
     desk.good(&["export", "all.csv"]).await;
     let all = std::fs::read_to_string(desk.path().join("all.csv")).unwrap();
     assert!(all.contains("+5511987654321") && !all.contains("Carl"), "{all}");
-    let audit = ponte(&["audit", "--json"], desk.path(), &[("PONTE_CONFIG", "ponte.toml")]).await.lines();
+    let audit = desk.ponte(&["audit", "--json"]).await.lines();
     let acts: Vec<&str> = audit.iter().filter_map(|e| e["act"].as_str()).collect();
     for act in ["contacts.import", "contacts.merge", "contacts.unmerge", "contacts.erase", "contacts.export"] {
         assert!(acts.contains(&act), "{act}: {acts:?}");

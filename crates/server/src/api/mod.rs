@@ -271,7 +271,7 @@ async fn retry(_: Caller, State(app): State<App>, Path(id): Path<String>) -> Res
 
 async fn discard(_: Caller, State(app): State<App>, Path(id): Path<String>) -> Result<Response, Problem> {
     let id: DeadLetterId = parse("id", &id)?;
-    changed(app.world.store.discard_dead(app.world.workspace, Some(id)).await?)
+    changed(app.world.store.discard_dead(app.world.workspace, Some(id), app.world.clock.now()).await?)
 }
 
 fn changed(n: u64) -> Result<Response, Problem> {

@@ -2,9 +2,12 @@
 //! of messages with their times and states, and a keyed hash of each identifier, so that a later import or webhook brings
 //! nobody back unseen. The hash is keyed with a secret of the database, for phone numbers are few enough to be guessed.
 //! The raw journal is scrubbed in portions before and after ([`scrub`]).
-//! Failure story: the erasure is one transaction. Killed before it, the journal is scrubbed and nothing else is gone: begin again.
+//! Failure story: what is looked for in the journal is written down when the erasure begins ([`begin`]) and removed when it
+//! ends, for the erasing transaction takes it away everywhere else. Killed anywhere in between, the erasure stays open, and
+//! whoever erases again, or the retention of a serving program, goes on with it.
 
 use crate::conn::{Conn, vals};
+use crate::content;
 use crate::events;
 use crate::journal;
 use crate::load;
@@ -80,10 +83,7 @@ pub(crate) async fn family(
     let mut next = vec![person];
     while let Some(one) = next.pop() {
         let rows: Vec<(Uuid,)> = c
-            .all(
-                "SELECT other FROM merge_record WHERE workspace_id = $1 AND survivor = $2 AND undone_at IS NULL",
-                vals![workspace.0, one.0],
-            )
+            .all("SELECT id FROM person WHERE workspace_id = $1 AND merged_into = $2", vals![workspace.0, one.0])
             .await?;
         next.extend(rows.into_iter().map(|(id,)| PersonId(id)).filter(|id| all.insert(*id)));
     }
@@ -113,13 +113,14 @@ pub(crate) async fn identifiers(
     Ok(found.into_iter().collect())
 }
 
-pub(crate) async fn erase(
+/// Begins an erasure, or goes on with one: what to look for in the journal, from now and from before.
+pub(crate) async fn begin(
     c: &mut Conn,
     workspace: WorkspaceId,
     person: PersonId,
     new_key: &str,
     now: Millis,
-) -> Result<Erased, StoreError> {
+) -> Result<Vec<String>, StoreError> {
     let standing: Option<(Option<Uuid>,)> = c
         .first("SELECT merged_into FROM person WHERE workspace_id = $1 AND id = $2", vals![workspace.0, person.0])
         .await?;
@@ -140,6 +141,63 @@ pub(crate) async fn erase(
         vals![workspace.0, new_key],
     )
     .await?;
+    let identities = identifiers(c, workspace, &family).await?;
+    remember(c, workspace, person, &identities, now).await
+}
+
+/// Adds to what an erasure looks for; all of it.
+async fn remember(
+    c: &mut Conn,
+    workspace: WorkspaceId,
+    person: PersonId,
+    identities: &[Identity],
+    now: Millis,
+) -> Result<Vec<String>, StoreError> {
+    let known: Option<(String,)> = c
+        .first(
+            "SELECT needles FROM open_erasure WHERE workspace_id = $1 AND person_id = $2",
+            vals![workspace.0, person.0],
+        )
+        .await?;
+    let mut needles: BTreeSet<String> = match known {
+        Some((text,)) => serde_json::from_str(&text).map_err(|_| StoreError::Corrupt("open_erasure.needles".into()))?,
+        None => BTreeSet::new(),
+    };
+    needles.extend(identities.iter().filter_map(Identity::needle).map(str::to_owned));
+    let text = serde_json::to_string(&needles).map_err(|e| StoreError::Corrupt(e.to_string()))?;
+    c.exec(
+        "INSERT INTO open_erasure (workspace_id, person_id, needles, begun_at) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (workspace_id, person_id) DO UPDATE SET needles = excluded.needles",
+        vals![workspace.0, person.0, text, now],
+    )
+    .await?;
+    Ok(needles.into_iter().collect())
+}
+
+/// Erasures that were begun before `before` and haven't ended.
+pub(crate) async fn open(c: &mut Conn, workspace: WorkspaceId, before: Millis) -> Result<Vec<PersonId>, StoreError> {
+    let rows: Vec<(Uuid,)> = c
+        .all("SELECT person_id FROM open_erasure WHERE workspace_id = $1 AND begun_at < $2", vals![workspace.0, before])
+        .await?;
+    Ok(rows.into_iter().map(|(id,)| PersonId(id)).collect())
+}
+
+/// Ends an erasure: what it looked for is forgotten too.
+pub(crate) async fn end(c: &mut Conn, workspace: WorkspaceId, person: PersonId) -> Result<(), StoreError> {
+    c.exec("DELETE FROM open_erasure WHERE workspace_id = $1 AND person_id = $2", vals![workspace.0, person.0]).await?;
+    Ok(())
+}
+
+pub(crate) async fn erase(
+    c: &mut Conn,
+    workspace: WorkspaceId,
+    person: PersonId,
+    new_key: &str,
+    now: Millis,
+) -> Result<Erased, StoreError> {
+    // Said again inside: what was learnt of them since it began is looked for too.
+    let needles = begin(c, workspace, person, new_key, now).await?;
+    let family = family(c, workspace, person).await?;
     let key = key(c, workspace).await?.ok_or_else(|| StoreError::Corrupt("erasure_key".into()))?;
     let identities = identifiers(c, workspace, &family).await?;
     let digests: BTreeSet<String> = identities.iter().map(|i| digest(&key, i)).collect();
@@ -153,6 +211,7 @@ pub(crate) async fn erase(
     for one in &family {
         erased.messages += one_person(c, workspace, *one, now).await?;
     }
+    nameless(c, workspace, &needles).await?;
     events::append(
         c,
         workspace,
@@ -171,19 +230,42 @@ pub(crate) async fn erase(
     Ok(erased)
 }
 
+/// What is kept of webhooks that weren't understood, or came before what they are about, names nobody by our id: found by
+/// what it says.
+async fn nameless(c: &mut Conn, workspace: WorkspaceId, needles: &[String]) -> Result<(), StoreError> {
+    for needle in needles {
+        for statement in [
+            "UPDATE event SET data = '{}' WHERE workspace_id = $1 AND kind = 'webhook.unrecognised' \
+             AND data LIKE '%' || $2 || '%'",
+            "DELETE FROM orphan WHERE workspace_id = $1 AND news LIKE '%' || $2 || '%'",
+        ] {
+            c.exec(statement, vals![workspace.0, needle.as_str()]).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes a person and those merged into them, without a trace: nobody asked to be remembered as erased.
+pub(crate) async fn remove(
+    c: &mut Conn,
+    workspace: WorkspaceId,
+    person: PersonId,
+    now: Millis,
+) -> Result<u64, StoreError> {
+    let mut removed = 0;
+    for one in family(c, workspace, person).await? {
+        one_person(c, workspace, one, now).await?;
+        removed += c.exec("DELETE FROM person WHERE workspace_id = $1 AND id = $2", vals![workspace.0, one.0]).await?;
+    }
+    Ok(removed)
+}
+
 async fn one_person(c: &mut Conn, workspace: WorkspaceId, person: PersonId, now: Millis) -> Result<u64, StoreError> {
     let who = || vals![workspace.0, person.0];
-    let theirs = "(SELECT id FROM message WHERE workspace_id = $1 AND person_id = $2)";
-    let messages = c
-        .exec(
-            format!(
-                "UPDATE message_content SET body = NULL, content = '{{\"erased\":true}}', reply_to = NULL, media = NULL, \
-                 media_key = NULL, media_bytes = NULL, media_type = NULL, pricing = NULL \
-                 WHERE workspace_id = $1 AND message_id IN {theirs}"
-            ),
-            who(),
-        )
-        .await?;
+    let theirs: Vec<(Uuid,)> =
+        c.all("SELECT id FROM message WHERE workspace_id = $1 AND person_id = $2", who()).await?;
+    let theirs: Vec<Uuid> = theirs.into_iter().map(|(id,)| id).collect();
+    let messages = content::forget(c, workspace, &theirs, now).await?;
     // What hasn't gone out yet doesn't go out any more.
     c.exec(
         "UPDATE message SET phase = 'refused', error_code = 'erased', error_title = 'The person was erased.' \
@@ -192,10 +274,6 @@ async fn one_person(c: &mut Conn, workspace: WorkspaceId, person: PersonId, now:
     )
     .await?;
     for statement in [
-        "DELETE FROM orphan WHERE workspace_id = $1 AND (number_id, wamid) IN (SELECT number_id, wamid FROM message \
-         WHERE workspace_id = $1 AND person_id = $2 AND wamid IS NOT NULL)",
-        "DELETE FROM reaction WHERE workspace_id = $1 AND (number_id, target) IN (SELECT number_id, wamid FROM message \
-         WHERE workspace_id = $1 AND person_id = $2 AND wamid IS NOT NULL)",
         "UPDATE event SET data = '{}', dedup = NULL WHERE workspace_id = $1 AND person_id = $2",
         "UPDATE conversation SET referral = NULL WHERE workspace_id = $1 AND person_id = $2",
         "DELETE FROM identity WHERE workspace_id = $1 AND person_id = $2",
@@ -214,7 +292,13 @@ async fn one_person(c: &mut Conn, workspace: WorkspaceId, person: PersonId, now:
     ] {
         c.exec(statement, who()).await?;
     }
-    c.exec(format!("DELETE FROM crm_message WHERE workspace_id = $1 AND message_id IN {theirs}"), who()).await?;
+    c.change_many(
+        "id",
+        "DELETE FROM crm_message WHERE workspace_id = $1 AND message_id IN (SELECT id FROM v)",
+        vals![workspace.0],
+        theirs.into_iter().map(|id| vals![id]).collect(),
+    )
+    .await?;
     // The row stays for the messages that point to it. Part of itself, it is nobody in lists, searches and merges.
     c.exec(
         "UPDATE person SET name = NULL, username = NULL, profile = '', labels = '', profile_at = NULL, merged_into = id, \
@@ -243,17 +327,6 @@ pub(crate) async fn files(
         keys.extend(rows.into_iter().map(|(key,)| key));
     }
     Ok(keys.into_iter().collect())
-}
-
-/// Whether any message still has this file.
-pub(crate) async fn file_is_used(c: &mut Conn, workspace: WorkspaceId, file: &str) -> Result<bool, StoreError> {
-    let row: Option<(i64,)> = c
-        .first(
-            "SELECT CAST(1 AS BIGINT) FROM message_content WHERE workspace_id = $1 AND media_key = $2 LIMIT 1",
-            vals![workspace.0, file],
-        )
-        .await?;
-    Ok(row.is_some())
 }
 
 /// Scrubs the ingested segments after `after`, up to `limit`: bodies that name one of `needles` say nothing afterwards. Gives

@@ -14,7 +14,9 @@ mod pairs;
 mod unmerge;
 
 pub(crate) use erase::known as known_as_erased;
+pub(crate) use erase::remove;
 
+use crate::content;
 use crate::store::{SqlStore, write};
 use async_trait::async_trait;
 use ponte_domain::Millis;
@@ -190,7 +192,35 @@ impl People for SqlStore {
     }
 
     async fn file_is_used(&self, workspace: WorkspaceId, file: &str) -> Result<bool, StoreError> {
-        erase::file_is_used(&mut self.reader().await?, workspace, file).await
+        content::is_used(&mut self.reader().await?, workspace, file).await
+    }
+
+    async fn unused_files(&self, workspace: WorkspaceId, after: &str, limit: i64) -> Result<Vec<String>, StoreError> {
+        content::unused(&mut self.reader().await?, workspace, after, limit).await
+    }
+
+    async fn file_settled(&self, workspace: WorkspaceId, file: &str) -> Result<(), StoreError> {
+        let file = file.to_owned();
+        write!(self, (file), |c| content::settled(c, workspace, &file).await)
+    }
+
+    async fn erasure_begin(
+        &self,
+        workspace: WorkspaceId,
+        person: PersonId,
+        key: &str,
+        now: Millis,
+    ) -> Result<Vec<String>, StoreError> {
+        let key = key.to_owned();
+        write!(self, (key), |c| erase::begin(c, workspace, person, &key, now).await)
+    }
+
+    async fn erasure_end(&self, workspace: WorkspaceId, person: PersonId) -> Result<(), StoreError> {
+        write!(self, (), |c| erase::end(c, workspace, person).await)
+    }
+
+    async fn erasures_open(&self, workspace: WorkspaceId, before: Millis) -> Result<Vec<PersonId>, StoreError> {
+        erase::open(&mut self.reader().await?, workspace, before).await
     }
 
     async fn scrub_journal(

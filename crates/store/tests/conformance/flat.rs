@@ -108,6 +108,12 @@ async fn long_reads(db: &TestDatabase) -> Vec<String> {
         assert_eq!(world.take(T0, 50, 2).await.len(), 50);
     }
     world.store.close().await;
+    long_looks(db).await
+}
+
+/// Indexes of a PostgreSQL of which more was read than a look by key needs. The store must be closed: counts come with the end
+/// of a connection.
+pub async fn long_looks(db: &TestDatabase) -> Vec<String> {
     let looks = "SELECT indexrelname || ': ' || idx_tup_read || ' entries in ' || idx_scan || ' looks' \
                  FROM pg_stat_user_indexes WHERE idx_tup_read > 20 * idx_scan + 20000";
     Raw::open(db).await.texts(looks).await

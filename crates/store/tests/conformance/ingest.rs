@@ -191,18 +191,22 @@ both_engines!(a_status_voids_a_dead_letter, |db| async move {
     assert_eq!(world.store.retry_dead(W, None, T0 + 9).await.unwrap(), 0);
 });
 
-both_engines!(a_file_gets_one_job, |db| async move {
-    let world = World::open(&db).await;
-    let mut picture = message(by_wa_id(ANA), "wamid.1", T0);
-    picture.kind = "image".into();
-    picture.media = Some(MediaRef {
+pub fn a_picture() -> MediaRef {
+    MediaRef {
         id: "media-1".into(),
         mime_type: Some("image/jpeg".into()),
         sha256: None,
         filename: None,
         voice: false,
         animated: false,
-    });
+    }
+}
+
+both_engines!(a_file_gets_one_job, |db| async move {
+    let world = World::open(&db).await;
+    let mut picture = message(by_wa_id(ANA), "wamid.1", T0);
+    picture.kind = "image".into();
+    picture.media = Some(a_picture());
     world.ingest(&[inbound(picture.clone())]).await;
     world.ingest(&[inbound(picture)]).await;
     let claimed = world.store.claim_lanes(W, JobKind::Media, number().as_str(), T0, LEASE, 10, 10).await.unwrap();

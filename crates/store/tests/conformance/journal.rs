@@ -2,7 +2,9 @@
 
 use crate::support::{T0, W, World, entry, text};
 use ponte_domain::ids::WorkspaceId;
+use ponte_domain::ports::retention::{Cut, Place, Retention};
 use ponte_domain::ports::store::{Segment, Store};
+use ponte_domain::retention::Kind;
 use ponte_testkit::both_engines;
 
 fn bodies(segments: &[Segment]) -> Vec<String> {
@@ -73,7 +75,9 @@ both_engines!(only_what_is_ingested_and_old_is_trimmed, |db| async move {
     }
     let seqs: Vec<i64> = world.store.journal_pending(W, 1 << 20).await.unwrap().iter().map(|s| s.seq).collect();
     world.ingest_segments(T0, vec![seqs[0], seqs[2], seqs[3]], &[]).await;
-    assert_eq!(world.store.journal_trim(W, T0 + 3).await.unwrap(), 2, "not the pending one, not the young one");
+    let cut = Cut { before: T0 + 3, read_to: None, after: Place::default() };
+    let step = world.store.trim(W, Kind::Journal, cut, T0 + 9).await.unwrap();
+    assert_eq!(step.removed, 2, "not the pending one, not the young one");
     assert_eq!(bodies(&world.store.journal_read(W, 0, 10).await.unwrap()), ["1", "3"]);
     assert_eq!(bodies(&world.store.journal_read(W, seqs[1], 10).await.unwrap()), ["3"]);
 });

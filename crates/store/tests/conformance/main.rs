@@ -20,6 +20,7 @@ mod limits;
 mod model;
 mod nodes;
 mod people;
+mod retention;
 mod schema;
 mod sends;
 mod shuffle;

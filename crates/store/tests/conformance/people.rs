@@ -25,7 +25,7 @@ fn variants() -> VariantsFn {
     Arc::new(|digits| vec![digits.to_owned()])
 }
 
-fn draft(line: u64, digits: &str, name: &str) -> Draft {
+pub fn draft(line: u64, digits: &str, name: &str) -> Draft {
     Draft {
         line,
         key: Some(format!("k{line}")),
@@ -33,6 +33,10 @@ fn draft(line: u64, digits: &str, name: &str) -> Draft {
         fields: vec![("name".into(), name.into()), ("city".into(), "Recife".into())],
         ..Draft::default()
     }
+}
+
+pub fn labelled(draft: Draft, label: Label) -> Draft {
+    Draft { labels: vec![label], ..draft }
 }
 
 impl World {
@@ -54,14 +58,14 @@ impl World {
         self.store.import_apply(W, run, "list", from, Arc::new(drafts), variants(), self.deciding(), T0).await
     }
 
-    async fn import(&self, drafts: Vec<Draft>) -> Applied {
+    pub async fn import(&self, drafts: Vec<Draft>) -> Applied {
         let run = self.store.import_begin(W, self.ids.next(), "list", "mark", T0).await.unwrap();
         let done = self.apply(run.id, run.applied, drafts).await.unwrap();
         self.store.import_finish(W, run.id, "{}", T0).await.unwrap();
         done
     }
 
-    async fn who(&self, digits: &str) -> PersonId {
+    pub async fn who(&self, digits: &str) -> PersonId {
         self.store.find_person(W, digits).await.unwrap()[0]
     }
 

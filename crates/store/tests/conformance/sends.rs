@@ -177,8 +177,8 @@ both_engines!(dead_letters_are_kept_revived_and_discarded, |db| async move {
     assert_eq!((claimed.tasks.len(), claimed.tasks[0].job.failures), (1, 0));
     world.settle(T0 + 10, &claimed.tasks[0], accepted("wamid.1")).await;
     assert_eq!(world.phase(id).await, Phase::Accepted);
-    assert_eq!(world.store.discard_dead(W, Some(discarded)).await.unwrap(), 1);
-    assert_eq!(world.store.discard_dead(W, None).await.unwrap(), 0);
+    assert_eq!(world.store.discard_dead(W, Some(discarded), T0).await.unwrap(), 1);
+    assert_eq!(world.store.discard_dead(W, None, T0).await.unwrap(), 0);
 });
 
 both_engines!(identifiers_of_the_answer_are_remembered, |db| async move {

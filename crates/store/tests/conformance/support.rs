@@ -19,7 +19,6 @@ use ponte_domain::rate::Limit;
 use ponte_domain::status::{Stamps, Status};
 use ponte_store::{Database, Options, SqlStore};
 use ponte_testkit::{Place, SeededIds, TestDatabase};
-use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -396,37 +395,23 @@ pub fn entry(text: &str, at: Millis) -> JournalEntry {
 }
 
 /// A second connection beside the store.
-pub enum Raw {
-    Sqlite(SqliteConnection),
-    Postgres(PgConnection),
-}
+pub struct Raw(ponte_testkit::Raw);
 
 impl Raw {
     pub async fn open(db: &TestDatabase) -> Self {
-        match db.place() {
-            Place::Sqlite(path) => {
-                Self::Sqlite(SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap())
-            }
-            Place::Postgres(url) => Self::Postgres(PgConnection::connect(url).await.unwrap()),
-        }
+        Self(ponte_testkit::Raw::connect(db).await.unwrap())
     }
 
     pub async fn run(&mut self, sql: &str) {
-        let sql = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
-        match self {
-            Self::Sqlite(c) => drop(sql.execute(c).await.unwrap()),
-            Self::Postgres(c) => drop(sql.execute(c).await.unwrap()),
-        }
+        self.0.execute(sql).await.unwrap();
     }
 
     /// The first column of every row, which must be text; sorted.
     pub async fn texts(&mut self, sql: &str) -> Vec<String> {
-        let sql = AssertSqlSafe(sql.to_owned());
-        let mut found: Vec<String> = match self {
-            Self::Sqlite(c) => sqlx::query_scalar(sql).fetch_all(c).await.unwrap(),
-            Self::Postgres(c) => sqlx::query_scalar(sql).fetch_all(c).await.unwrap(),
-        };
-        found.sort();
-        found
+        self.0.column(sql).await.unwrap()
+    }
+
+    pub async fn everything(&mut self) -> Vec<String> {
+        self.0.everything().await.unwrap()
     }
 }

@@ -12,7 +12,7 @@ use crate::error::StoreError;
 use crate::event::{Event, EventCursor, NewEvent};
 use crate::identity::Identity;
 use crate::ids::{ConnectionId, ConsentId, ConversationId, DeadLetterId, MessageId, PersonId, WorkspaceId};
-use crate::job::{ClaimedLane, DeadLetter, JobKind, NewJob};
+use crate::job::{ClaimedLane, DeadLetter, EndedLetter, JobKind, NewJob};
 use async_trait::async_trait;
 
 /// Everything durable.
@@ -28,9 +28,6 @@ pub trait Store: Send + Sync {
 
     /// Segments from `after` on, oldest first, for a replay and for looking.
     async fn journal_read(&self, workspace: WorkspaceId, after: i64, limit: i64) -> Result<Vec<Segment>, StoreError>;
-
-    /// Removes ingested segments received before `before`; how many.
-    async fn journal_trim(&self, workspace: WorkspaceId, before: Millis) -> Result<u64, StoreError>;
 
     // --- ingest ---
 
@@ -190,7 +187,15 @@ pub trait Store: Send + Sync {
     ) -> Result<u64, StoreError>;
 
     /// Discards dead letters; how many. `None`: all.
-    async fn discard_dead(&self, workspace: WorkspaceId, id: Option<DeadLetterId>) -> Result<u64, StoreError>;
+    async fn discard_dead(
+        &self,
+        workspace: WorkspaceId,
+        id: Option<DeadLetterId>,
+        now: Millis,
+    ) -> Result<u64, StoreError>;
+
+    /// Dead letters that were put an end to, newest end first, for as long as they are kept.
+    async fn ended_dead(&self, workspace: WorkspaceId, limit: i64) -> Result<Vec<EndedLetter>, StoreError>;
 
     /// Removes a bounded amount of what nobody needs any more: old idempotency keys, spent limiters, counted people of past
     /// days; how many rows.

@@ -70,7 +70,7 @@ pub async fn run(settings: Settings, options: Options) -> anyhow::Result<ExitCod
 }
 
 /// Who runs this command, for the audit log.
-fn who() -> String {
+pub(super) fn who() -> String {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "unknown".into());
     format!("cli:{user}")
 }

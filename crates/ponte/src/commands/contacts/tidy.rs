@@ -12,7 +12,7 @@ use ponte_domain::duplicates::Settings as Search;
 use ponte_domain::ids::{IdSource, PersonId};
 use ponte_domain::ports::people::{MergeFn, MergeOrder, People};
 use ponte_domain::survivorship::{Outcome, Side, merge, survivor};
-use ponte_engine::people::{Cleaned, Cleaning};
+use ponte_engine::people::{Cleaned, Cleaning, Erasure};
 use rand::RngCore;
 use serde_json::json;
 use std::io::IsTerminal;
@@ -269,8 +269,9 @@ pub async fn erase(settings: Settings, options: Erase) -> Result<ExitCode> {
     let mut key = [0_u8; 32];
     rand::rng().fill_bytes(&mut key);
     let key: String = key.iter().map(|b| format!("{b:02x}")).collect();
-    let erased = ponte_engine::people::erase(&store, &blobs, WORKSPACE, id, &key, now()).await?;
-    note(&store, "contacts.erase", Some(id.to_string()), serde_json::to_value(erased)?).await?;
+    let by = who();
+    let order = Erasure { workspace: WORKSPACE, person: id, key: &key, by: &by, now: now() };
+    let erased = ponte_engine::people::erase(&store, &blobs, order).await?;
     store.close().await;
     if options.json {
         print_json(&json!({ "person": id, "erased": erased }))?;
