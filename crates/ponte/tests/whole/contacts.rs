@@ -1,7 +1,6 @@
 //! Contacts from the command line, as an operator does it: import, clean, merge, undo, export, erase.
 
 use crate::desk::Desk;
-use crate::rig::ponte;
 use ponte_testkit::both_engines;
 use std::fmt::Write as _;
 
@@ -104,8 +103,7 @@ both_engines!(old_consent_counts_with_where_and_when_it_was_given, |db| async mo
     let shown = desk.good(&["show", "+886912000002", "--json"]).await.json();
     assert_eq!(shown["profile"]["fields"]["consent"]["v"], "yes", "nothing is lost: {shown}");
     let ledger = async || {
-        let env = [("PONTE_CONFIG", "ponte.toml")];
-        let entries = ponte(&["consent", "export"], desk.path(), &env).await.lines();
+        let entries = desk.ponte(&["consent", "export"]).await.lines();
         entries.iter().map(|e| format!("{} {}", e["action"], e["proof"])).collect::<Vec<_>>()
     };
     let first = ledger().await;
