@@ -1,10 +1,12 @@
 //! # Crash
 //! Purpose: kills the real program (SIGKILL) at random moments under load and then compares the books of everybody: nothing may
-//! be lost, nothing doubled, and work must go on within seconds. On PostgreSQL two nodes run and one of them is killed.
+//! be lost, nothing doubled, and work must go on within seconds. On PostgreSQL two nodes run and one of them is killed. The
+//! commands for people are killed in rounds of their own ([`contacts`]).
 //! May touch: what the rig offers; processes it started.
 //! Must not touch: the product's crates.
 //! Failure story: when something is lost or doubled, the folder with database, logs and ledgers stays and is named.
 
+mod contacts;
 mod kill;
 mod load;
 
@@ -29,9 +31,24 @@ const AFTERWARDS: Duration = Duration::from_secs(12);
 /// How long the queues may take to run empty after the last kill.
 const DRAIN: Duration = Duration::from_secs(420);
 
+/// What is killed.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum What {
+    /// `ponte serve`.
+    Traffic,
+    /// `ponte contacts import`, `clean`, `erase`.
+    Contacts,
+}
+
 /// Options of `cargo xtask crash`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
+    /// What is killed: the serving program under traffic, or imports, cleanings and erasures of people.
+    #[arg(long, value_enum, default_value = "traffic")]
+    what: What,
+    /// Rows of the table of people.
+    #[arg(long, default_value_t = 60_000)]
+    rows: u64,
     /// How often to kill.
     #[arg(long, default_value_t = 200)]
     kills: u32,
@@ -66,7 +83,10 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 async fn all(arguments: &Arguments) -> Result<ExitCode> {
     let begun = Instant::now();
     let mut place = Place::new(arguments.database, "crash")?;
-    let done = crash(arguments, &mut place).await;
+    let done = match arguments.what {
+        What::Traffic => crash(arguments, &mut place).await,
+        What::Contacts => contacts::run(arguments, &mut place).await,
+    };
     if done.is_err() {
         place.keep();
         eprintln!("database, logs and ledgers: {}", place.folder().display());
