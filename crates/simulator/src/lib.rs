@@ -6,5 +6,10 @@
 //! Failure story: state lives in memory. A simulator that dies forgets, as a test double may.
 
 pub mod chance;
+mod clock;
+mod form;
 pub mod hubspot;
+mod listener;
 pub mod whatsapp;
+mod window;
+pub mod zoho;

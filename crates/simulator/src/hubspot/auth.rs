@@ -4,8 +4,8 @@
 
 use super::config::Config;
 use super::error::{Answer, Refusal, Reply};
-use super::request::Form;
 use crate::chance::Chance;
+use crate::form::Form;
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashMap, HashSet};
 

@@ -1,25 +1,7 @@
-//! The simulated clock: starts where it is told, then follows the runtime's own monotonic time.
-//! May touch: the host's clock, once. Must not touch: anything else.
+//! Times as HubSpot writes and takes them.
+//! May touch: nothing. Must not touch: the clock.
 
 use jiff::Timestamp;
-use tokio::time::Instant;
-
-/// Epoch milliseconds that never step back.
-#[derive(Debug)]
-pub(super) struct Clock {
-    start_ms: i64,
-    started: Instant,
-}
-
-impl Clock {
-    pub(super) fn starting_at(start_ms: Option<i64>) -> Self {
-        Self { start_ms: start_ms.unwrap_or_else(|| Timestamp::now().as_millisecond()), started: Instant::now() }
-    }
-
-    pub(super) fn now_ms(&self) -> i64 {
-        self.start_ms.saturating_add(i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX))
-    }
-}
 
 /// ISO 8601 in UTC, as HubSpot writes times.
 pub(super) fn iso(ms: i64) -> String {

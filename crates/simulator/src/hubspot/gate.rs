@@ -5,10 +5,10 @@
 use super::config::{Faults, Outage, Policy};
 use super::error::{Answer, Refusal, Reply};
 use super::limits::Remaining;
-use super::listener::Caller;
 use super::object::Object;
 use super::request::{Call, Family, Generation};
 use super::{Sim, associations, batch, control, objects, properties, search};
+use crate::listener::Caller;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::Response;

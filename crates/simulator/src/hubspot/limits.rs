@@ -2,39 +2,7 @@
 //! May touch: its own counters. Must not touch: the clock; the time is passed in.
 
 use super::config::{Limits, Policy};
-use std::collections::VecDeque;
-
-/// A rolling window in steps, so that a large limit costs no more than a small one.
-#[derive(Debug)]
-struct Window {
-    width_ms: i64,
-    step_ms: i64,
-    steps: VecDeque<(i64, u32)>,
-    total: u32,
-}
-
-impl Window {
-    fn new(width_ms: i64) -> Self {
-        Self { width_ms, step_ms: (width_ms / 100).max(1), steps: VecDeque::new(), total: 0 }
-    }
-
-    fn used(&mut self, now: i64) -> u32 {
-        while let Some((_, count)) = self.steps.front().filter(|(at, _)| at + self.width_ms <= now).copied() {
-            self.total = self.total.saturating_sub(count);
-            self.steps.pop_front();
-        }
-        self.total
-    }
-
-    fn add(&mut self, now: i64) {
-        self.total += 1;
-        match self.steps.back_mut().filter(|(at, _)| now - *at < self.step_ms) {
-            // Requests of one step (a hundredth of the window) share its time.
-            Some((_, count)) => *count += 1,
-            None => self.steps.push_back((now, 1)),
-        }
-    }
-}
+use crate::window::Window;
 
 /// What the rate limit headers of an answer show.
 #[derive(Debug, Clone, Copy)]
@@ -74,7 +42,7 @@ impl Limiter {
         if window.used(now) >= limit {
             return Err(policy);
         }
-        window.add(now);
+        window.add(now, 1);
         self.today += 1;
         Ok(())
     }

@@ -23,7 +23,6 @@ mod error;
 mod filter;
 mod gate;
 mod limits;
-mod listener;
 mod object;
 mod objects;
 mod phone;
@@ -45,10 +44,10 @@ pub use config::{
 pub use stats::{Duplicates, Stats};
 
 use crate::chance::Chance;
+use crate::clock::Clock;
+use crate::listener::{Caller, Door};
 use anyhow::Context as _;
 use axum::Router;
-use clock::Clock;
-use listener::{Caller, Door};
 use object::Object;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

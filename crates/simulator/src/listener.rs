@@ -15,15 +15,15 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// A listener that hands out [`Wire`]s.
 #[derive(Debug)]
-pub(super) struct Door(pub(super) TcpListener);
+pub(crate) struct Door(pub(crate) TcpListener);
 
 /// The handle by which a request can cut its own connection.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Caller(Arc<AtomicBool>);
+pub(crate) struct Caller(Arc<AtomicBool>);
 
 impl Caller {
     /// Lets the next write on this connection fail.
-    pub(super) fn cut(&self) {
+    pub(crate) fn cut(&self) {
         self.0.store(true, Ordering::SeqCst);
     }
 }
@@ -60,7 +60,7 @@ impl Connected<IncomingStream<'_, Door>> for Caller {
 
 /// A connection that fails once it is cut.
 #[derive(Debug)]
-pub(super) struct Wire {
+pub(crate) struct Wire {
     stream: TcpStream,
     cut: Caller,
 }
