@@ -5,7 +5,7 @@
 use super::Sim;
 use super::call::Call;
 use super::error::{Answer, Refusal, Reply, success};
-use super::schema::System;
+use super::schema::{System, number};
 use super::view;
 use super::world::{ModuleNo, Store, World, bad_id};
 use http::Method;
@@ -55,8 +55,8 @@ pub(super) fn serve(sim: &Sim, call: &Call, leads: ModuleNo, segment: &str) -> A
 fn existing(world: &World, no: ModuleNo, wanted: &Map<String, Value>, key: &str) -> Result<Option<u64>, Refusal> {
     let Some(value) = wanted.get(key).filter(|value| !value.is_null()) else { return Ok(None) };
     let at = format!("$.data[0].{key}");
-    let id = value.get("id").and_then(Value::as_str).ok_or_else(|| Refusal::mandatory("id", &format!("{at}.id")))?;
-    let id = id.parse::<u64>().ok().filter(|id| world.home_of(*id) == Some(no));
+    let id = value.get("id").ok_or_else(|| Refusal::mandatory("id", &format!("{at}.id")))?;
+    let id = number(id).filter(|id| world.home_of(*id) == Some(no));
     id.map(Some).ok_or_else(|| bad_id("id", &format!("{at}.id")))
 }
 

@@ -286,7 +286,9 @@ fn view(world: &World, module: &Module, field: &Field) -> Value {
         "category": 1, "id": field.id.to_string(), "multi_module_lookup": {}, "currency": {},
         "lookup": lookup.unwrap_or_else(|| json!({})), "unique": unique, "subform": null, "formula": {},
         "multiselectlookup": {}, "auto_number": {}, "pick_list_values": options, "convert_mapping": null,
-        "additional_column": null, "history_tracking": null, "crypt": null, "tooltip": null, "profiles": [],
+        "additional_column": null, "number_separator": false, "hipaa_compliance_enabled": false,
+        "email_parser": {"fields_update_supported": false, "record_operations_supported": false},
+        "view_type": {"view": true, "edit": writable, "quick_create": false, "create": writable}, "history_tracking": null, "crypt": null, "tooltip": null, "profiles": [],
     });
     if let (Value::Object(nature), Some(fields)) = (nature, view.as_object_mut()) {
         fields.extend(nature);

@@ -8,7 +8,7 @@ use super::call::Call;
 use super::config::Faults;
 use super::error::{Answer, Refusal, Reply, success};
 use super::list;
-use super::schema::FieldNo;
+use super::schema::{FieldNo, number};
 use super::view;
 use super::world::{ModuleNo, World, bad_id};
 use serde_json::{Map, Value, json};
@@ -173,8 +173,10 @@ fn write_row(
 fn id_of(world: &World, no: ModuleNo, row: &Map<String, Value>, at: &str) -> Result<u64, Refusal> {
     let at = format!("{at}.id");
     let id = row.get("id").ok_or_else(|| Refusal::mandatory("id", &at))?;
-    let id = id.as_str().ok_or_else(|| Refusal::wrong_type("bigint", "id", &at))?;
-    let id = id.parse::<u64>().ok().filter(|id| world.stores.get(no).is_some_and(|s| s.table.live.contains_key(id)));
+    if !id.is_string() && !id.is_u64() {
+        return Err(Refusal::wrong_type("bigint", "id", &at));
+    }
+    let id = number(id).filter(|id| world.stores.get(no).is_some_and(|s| s.table.live.contains_key(id)));
     id.ok_or_else(|| bad_id("id", &at))
 }
 

@@ -223,8 +223,7 @@ impl Field {
                 let object =
                     value.as_object().ok_or_else(|| Refusal::wrong_type("jsonobject", &self.api_name, path))?;
                 let id = object.get("id").ok_or_else(|| Refusal::mandatory("id", &format!("{path}.id")))?;
-                let id = id.as_str().and_then(|id| id.parse::<u64>().ok());
-                id.map(|id| Some(json!(id))).ok_or_else(|| Refusal::invalid("id", &format!("{path}.id")))
+                number(id).map(|id| Some(json!(id))).ok_or_else(|| Refusal::invalid("id", &format!("{path}.id")))
             }
             Kind::Tags => Ok(None),
         }
@@ -245,6 +244,11 @@ impl Field {
             other => other.to_string(),
         }
     }
+}
+
+/// An id in a request: digits in a string, as Zoho writes them, or a number, as its own SDKs send it.
+pub(super) fn number(id: &Value) -> Option<u64> {
+    id.as_u64().or_else(|| id.as_str()?.parse().ok())
 }
 
 fn is_email(text: &str) -> bool {

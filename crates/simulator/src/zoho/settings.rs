@@ -3,7 +3,7 @@
 
 use super::call::Call;
 use super::error::{Answer, Refusal, Reply, success};
-use super::schema::{Kind, Module, plain};
+use super::schema::{Kind, Module, number, plain};
 use super::world::{User, World};
 use super::{Sim, define, time};
 use http::Method;
@@ -57,6 +57,9 @@ fn module_view(world: &World, module: &Module) -> Value {
     let number = module.fields.len();
     let by = world.user(world.person()).map(|user| json!({"name": user.name, "id": user.id.to_string()}));
     let profiles: Vec<Value> = PROFILES.iter().map(|(id, name)| json!({"id": id, "name": name})).collect();
+    let display = module
+        .named(&module.display)
+        .map(|(_, field)| json!({"api_name": &*field.api_name, "id": field.id.to_string()}));
     let nature = json!({
         "common.search_supported": module.searchable, "deletable": module.custom, "description": null,
         "creatable": true, "recycle_bin_on_delete": true, "inventory_template_supported": false,
@@ -77,7 +80,7 @@ fn module_view(world: &World, module: &Module) -> Value {
         "$properties": [], "$on_demand_properties": [], "search_layout_fields": [], "kanban_view_supported": true,
         "lookup_field_properties": {"fields": []}, "kanban_view": false, "related_lists": [], "filter_status": true,
         "related_list_properties": {"sort_by": null, "fields": [], "sort_order": null},
-        "display_field": module.display, "layouts": [], "fields": [], "zia_view": false,
+        "display_field": display, "layouts": [], "fields": [], "zia_view": false,
         "default_mapping_fields": [], "layout_associations": [], "status": "visible",
     });
     if let (Value::Object(nature), Some(fields)) = (nature, view.as_object_mut()) {
@@ -107,8 +110,8 @@ fn new_module(world: &mut World, row: &Map<String, Value>, now: i64) -> Result<V
     let profiles = row.get("profiles").ok_or_else(|| Refusal::mandatory("profiles", &at("profiles")))?;
     let profiles = profiles.as_array().ok_or_else(|| Refusal::wrong_type("jsonarray", "profiles", &at("profiles")))?;
     let known = |profile: &Value| {
-        let id = profile.get("id").and_then(Value::as_str);
-        PROFILES.iter().any(|(profile, _)| Some(*profile) == id)
+        let id = profile.get("id").and_then(number).map(|id| id.to_string());
+        PROFILES.iter().any(|(profile, _)| id.as_deref() == Some(*profile))
     };
     if profiles.is_empty() || !profiles.iter().all(known) {
         return Err(Refusal::invalid("profiles", &at("profiles")));
@@ -248,7 +251,7 @@ fn user_view(user: &User) -> Value {
     json!({
         "id": user.id.to_string(), "full_name": user.name, "first_name": first, "last_name": last,
         "email": user.email, "zuid": "70000000001", "status": "active", "confirm": true, "locale": "en_US",
-        "language": "en_US", "country_locale": "US", "time_format": "HH:mm", "date_format": "yyyy-MM-dd",
+        "language": "en_US", "country_locale": "US", "time_format": "HH:mm", "date_format": "MMM d, yyyy",
         "role": {"name": "CEO", "id": "5725767000000026005"}, "profile": {"name": "Administrator", "id": ADMINISTRATOR},
     })
 }

@@ -5,6 +5,7 @@ use super::builtin::COLOURS;
 use super::call::Call;
 use super::config::Limits;
 use super::error::{Answer, Body, Refusal, Reply, success};
+use super::schema::number;
 use super::watch::{Event, Operation};
 use super::world::{ModuleNo, Store, World, bad_id};
 use super::{Sim, time};
@@ -86,7 +87,7 @@ pub(super) fn names(value: &Value, at: &str, tags: &Tags, limits: &Limits) -> Re
     }
     let name = |(n, entry): (usize, &Value)| {
         let at = format!("{at}[{n}]");
-        let id = entry.get("id").and_then(Value::as_str).and_then(|id| id.parse().ok());
+        let id = entry.get("id").and_then(number);
         match (entry.get("name"), id) {
             (Some(name), _) => checked(name, &format!("{at}.name")),
             (None, Some(id)) => tags.by_id(id).map(|tag| tag.name.clone()).ok_or_else(|| bad_id("id", &at)),
@@ -198,7 +199,7 @@ pub(super) fn change(sim: &Sim, call: &Call, no: ModuleNo, one: Option<&str>, ad
             if ids.len() > MOST_RECORDS {
                 return Err(Refusal::too_long(MOST_RECORDS, "ids", "$.ids"));
             }
-            ids.iter().filter_map(Value::as_str).map(ToOwned::to_owned).collect()
+            ids.iter().map(|id| number(id).unwrap_or_default().to_string()).collect()
         }
     };
     let over = body.get("over_write").and_then(Value::as_bool).or(Some(call.query.get("over_write") == Some("true")));

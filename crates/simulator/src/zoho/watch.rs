@@ -351,11 +351,13 @@ fn read_conditions(world: &World, value: &Value, n: usize) -> Result<Vec<Conditi
 
 fn events(world: &World, home: &str, id: &str, channel: &Channel) -> Vec<Value> {
     let expiry = time::iso(channel.expires_at, world.offset);
-    let view = |(module, _): &(ModuleNo, Option<Operation>)| {
-        let module = &world.stores.get(*module)?.module;
+    let view = |(no, _): &(ModuleNo, Option<Operation>)| {
+        let module = &world.stores.get(*no)?.module;
+        let conditions: Vec<&Value> = channel.conditions.iter().filter(|c| c.module == *no).map(|c| &c.shown).collect();
         Some(json!({
             "channel_expiry": expiry, "resource_uri": uri(home, &module.api_name),
             "resource_id": module.id.to_string(), "resource_name": &*module.api_name, "channel_id": id,
+            "notification_condition": conditions,
         }))
     };
     channel.events.iter().filter_map(view).collect()

@@ -3,6 +3,7 @@
 
 mod access;
 mod client;
+mod contract;
 mod coql;
 mod faults;
 mod life;

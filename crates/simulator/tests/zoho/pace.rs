@@ -35,9 +35,9 @@ async fn batched_rows_keep_pace() {
     assert!(written > 500.0 && read > 500.0, "{written:.0} rows/s written, {read:.0} rows/s read");
 }
 
-/// Not part of every run: `cargo nextest run --release -p ponte-simulator --run-ignored only --no-capture hundred`.
+/// Not part of every run: `cargo nextest run -p ponte-simulator --test zoho --run-ignored only --no-capture hundred`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a minute in a debug build"]
+#[ignore = "twenty seconds in a debug build"]
 async fn a_hundred_thousand_contacts_are_held_and_read_at_full_speed() {
     let (zoho, client) = started(roomy()).await;
     client.key_field("Contacts").await;
