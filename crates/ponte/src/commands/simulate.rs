@@ -1,8 +1,8 @@
-//! `ponte simulate`: a WhatsApp Cloud API and a HubSpot to develop and test against.
+//! `ponte simulate`: a WhatsApp Cloud API and CRMs to develop and test against.
 
 use super::print_json;
 use clap::Args;
-use ponte_simulator::{hubspot, whatsapp};
+use ponte_simulator::{hubspot, whatsapp, zoho};
 use serde_json::json;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use std::process::ExitCode;
 /// Options of `ponte simulate`.
 #[derive(Args)]
 pub struct Options {
-    /// Settings of both simulators: a TOML file with [whatsapp] and [hubspot]. See docs/simulator.md.
+    /// Settings of the simulators: a TOML file with [whatsapp], [hubspot] and [zoho]. See docs/simulator.md.
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
     /// Address of the Cloud API.
@@ -20,6 +20,9 @@ pub struct Options {
     /// Address of HubSpot.
     #[arg(long)]
     hubspot_listen: Option<SocketAddr>,
+    /// Address of Zoho CRM: accounts server and API.
+    #[arg(long)]
+    zoho_listen: Option<SocketAddr>,
     /// Where webhooks are posted.
     #[arg(long, value_name = "URL")]
     webhook: Option<String>,
@@ -39,6 +42,7 @@ pub struct Options {
 struct Settings {
     whatsapp: whatsapp::Config,
     hubspot: hubspot::Config,
+    zoho: zoho::Config,
 }
 
 /// Runs until asked to stop.
@@ -59,6 +63,9 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     if let Some(listen) = options.hubspot_listen {
         settings.hubspot.listen = listen;
     }
+    if let Some(listen) = options.zoho_listen {
+        settings.zoho.listen = listen;
+    }
     if let Some(url) = options.webhook {
         settings.whatsapp.webhook = Some(whatsapp::WebhookTarget { url, verify_token: options.verify_token });
     }
@@ -68,6 +75,7 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let wabas: Vec<String> = settings.whatsapp.wabas.iter().map(|w| w.id.clone()).collect();
     let graph = whatsapp::Simulator::start(settings.whatsapp).await?;
     let crm = hubspot::HubSpot::start(settings.hubspot).await?;
+    let zoho = zoho::Zoho::start(settings.zoho).await?;
     let traffic = match options.traffic {
         Some(messages_per_minute) => {
             let config = whatsapp::TrafficConfig { messages_per_minute, ..whatsapp::TrafficConfig::default() };
@@ -77,13 +85,16 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     };
     if options.json {
         print_json(&json!({ "whatsapp": graph.base_url(), "hubspot": crm.base_url(), "access_token": token,
-            "app_secret": app_secret, "phone_number_ids": numbers, "waba_ids": wabas, "hubspot_token": hubspot::DEFAULT_TOKEN }))?;
+            "app_secret": app_secret, "phone_number_ids": numbers, "waba_ids": wabas, "hubspot_token": hubspot::DEFAULT_TOKEN,
+            "zoho": zoho.base_url(), "zoho_token": zoho::DEFAULT_TOKEN }))?;
     } else {
         println!("WhatsApp Cloud API  {}   control: {}/_sim/", graph.base_url(), graph.base_url());
         println!("  access token      {token}\n  app secret        {app_secret}");
         println!("  accounts          {}\n  numbers           {}", wabas.join(" "), numbers.join(" "));
         println!("HubSpot             {}   control: {}/_sim/", crm.base_url(), crm.base_url());
-        println!("  token             {}\nstop with Ctrl-C", hubspot::DEFAULT_TOKEN);
+        println!("  token             {}", hubspot::DEFAULT_TOKEN);
+        println!("Zoho CRM            {}   control: {}/_sim/", zoho.base_url(), zoho.base_url());
+        println!("  token             {}\nstop with Ctrl-C", zoho::DEFAULT_TOKEN);
     }
     super::serve::stop_asked().await?;
     if let Some(traffic) = traffic {
@@ -91,5 +102,6 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     }
     graph.shutdown().await;
     crm.shutdown().await;
+    zoho.shutdown().await;
     Ok(ExitCode::SUCCESS)
 }

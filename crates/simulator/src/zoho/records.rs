@@ -202,8 +202,10 @@ pub(super) fn delete(sim: &Sim, call: &Call, no: ModuleNo, segment: Option<&str>
             let target = list::target(&world, call, no, id)?;
             let gone = || Refusal::new(400, "INVALID_DATA", "record not deleted").with(json!({"id": id}));
             let target = target.ok_or_else(gone)?;
-            if world.guarded(no, target).is_err_and(|refusal| refusal.code != "CONVERTED_RECORD") {
-                world.guarded(no, target)?;
+            // A converted lead can't be changed, but it can be deleted.
+            match world.guarded(no, target) {
+                Err(refusal) if refusal.code != "CONVERTED_RECORD" => return Err(refusal),
+                _ => {}
             }
             let user = world.integration();
             world.delete(no, target, user, now, false);
