@@ -239,6 +239,15 @@ def delete(first):
     assert isinstance(refused, record.APIException) and code(refused) == "INVALID_DATA"
 
 
+def refresh(environment, caches):
+    """A refresh token alone is enough to go on."""
+    token = OAuthToken(client_id="1000.SIMCLIENT", client_secret="sim-client-secret",
+                       refresh_token="1000.sim-refresh-token", find_user=False)
+    store = FileStore(os.path.join(caches, "refreshed.csv"))
+    Initializer.initialize(environment, token, store, SDKConfig(), caches)
+    body_of(org.OrgOperations().get_organization(), 200)
+
+
 def run(base, caches):
     logging.getLogger("SDKLogger").addHandler(logging.NullHandler())
     environment = DataCenter.Environment(base, f"{base}/oauth/v2/token", base)
@@ -263,6 +272,8 @@ def run(base, caches):
         print(step.__name__)
     delete(first)
     print("deleted")
+    refresh(environment, caches)
+    print("refreshed")
 
 
 def main():

@@ -47,11 +47,9 @@ pub(super) fn serve(sim: &Sim, call: &Call) -> Answer {
     let store = world.store(world.module_no(&query.module).ok_or_else(unknown)?)?;
     let column = |name: &String| column(&store.module, name, "select");
     let columns: Vec<FieldNo> = query.columns.iter().map(column).collect::<Result<_, _>>()?;
-    let sort = sort(&store.module, &query)?;
-    let plan = plan(&store.module, &query.filter)?;
 
     let end = query.offset.saturating_add(query.rows);
-    let mut hits = find(store, &plan, &sort, end.saturating_add(1));
+    let mut hits = first(store, &query, end.saturating_add(1))?;
     let more = hits.len() > end;
     hits.truncate(end);
     let rows: Vec<Value> = hits.iter().skip(query.offset).map(|hit| shown(&world, store, *hit, &columns)).collect();
@@ -198,6 +196,13 @@ fn like(stored: Option<&Scalar>, pattern: &Scalar) -> bool {
         (None, Some(start)) => text.starts_with(start),
         (None, None) => text == pattern,
     }
+}
+
+/// The first `enough` hits of a query, its offset not counted.
+pub(super) fn first<'a>(store: &'a Store, query: &Query, enough: usize) -> Result<Vec<Snapshot<'a>>, Refusal> {
+    let sort = sort(&store.module, query)?;
+    let plan = plan(&store.module, &query.filter)?;
+    Ok(find(store, &plan, &sort, enough))
 }
 
 /// The first `enough` hits in the wanted order.

@@ -41,6 +41,8 @@ mod settings;
 mod stats;
 mod table;
 mod tags;
+#[cfg(test)]
+mod tests;
 mod time;
 mod view;
 mod watch;

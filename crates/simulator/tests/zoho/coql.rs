@@ -66,9 +66,12 @@ async fn a_query_that_is_none_says_why() {
     ] {
         assert_eq!(ask(&client, query).await.said(), (400, code), "{query}");
     }
+    let columns = "id,Email,Phone,Mobile,Title,Fax,Last_Name,First_Name,Department,Owner,Lead_Source";
+    let eleven = format!("select id from Contacts where id > 1 order by {columns}");
+    assert_eq!(ask(&client, &eleven).await.said(), (400, "LIMIT_EXCEEDED"));
     assert_eq!(client.post("/coql", json!({})).await.said(), (400, "MANDATORY_NOT_FOUND"));
     assert_eq!(client.post("/coql", json!({"select_query": 5})).await.said(), (400, "INVALID_DATA"));
-    assert_eq!(ask(&client, "select COUNT(id) from Contacts where id > 1").await.status, 501);
+    assert_eq!(ask(&client, "select COUNT(id) from Contacts where id > 1").await.said(), (501, "NOT_SIMULATED"));
     assert_eq!(ask(&client, "select id from Contacts where id > 1").await.status, 204);
 }
 

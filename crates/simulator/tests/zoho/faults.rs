@@ -50,6 +50,14 @@ async fn faults_are_replaced_at_run_time_and_forgotten_by_a_reset() {
     assert_eq!(client.get("/org").await.status, 200);
 }
 
+#[test]
+fn settings_name_only_what_differs_and_nothing_unknown() {
+    let text = "data_centre = 'eu'\nutc_offset_minutes = 60\n[limits]\ncredits = 500\n[flags]\nsearch_lag_ms = 5000";
+    let config: Config = toml::from_str(text).unwrap();
+    assert_eq!((config.limits.credits, config.limits.rows, config.flags.search_lag_ms), (500, 100, 5_000));
+    assert!(toml::from_str::<Config>("[limits]\ncalls = 5").is_err());
+}
+
 #[tokio::test]
 async fn row_faults_hit_their_share_and_the_same_seed_hits_the_same_rows() {
     let mut seen = Vec::new();

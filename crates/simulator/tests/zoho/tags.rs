@@ -25,6 +25,17 @@ async fn tags_are_made_once_with_a_short_name_and_a_known_colour() {
 }
 
 #[tokio::test]
+async fn a_module_has_so_many_tags_and_no_more() {
+    let mut config = Config::default();
+    config.limits.tags_per_module = 2;
+    let (_zoho, client) = started(config).await;
+    let path = "/settings/tags?module=Contacts";
+    let two = json!({"tags": [{"name": "a"}, {"name": "b"}]});
+    assert_eq!(client.post(path, two).await.said(), (201, "SUCCESS"));
+    assert_eq!(client.post(path, json!({"tags": [{"name": "c"}]})).await.said(), (400, "LIMIT_EXCEEDED"));
+}
+
+#[tokio::test]
 async fn tags_are_added_and_removed_for_one_record_or_for_many() {
     let (zoho, client) = started(Config::default()).await;
     let (a, b) = (

@@ -155,11 +155,11 @@ async fn a_record_that_changed_meanwhile_is_not_overwritten_when_asked() {
     let put = async |when: &str| {
         let header = [("If-Unmodified-Since", when)];
         let body = json!({"data": [{"Last_Name": "B"}]});
-        client.send(Method::PUT, &format!("/Contacts/{id}"), &header, Some(body)).await.unwrap().said().0
+        client.send(Method::PUT, &format!("/Contacts/{id}"), &header, Some(body)).await.unwrap()
     };
-    assert_eq!(put("2001-01-01T00:00:00+00:00").await, 412);
-    assert_eq!(put("2100-01-01T00:00:00+00:00").await, 200);
-    assert_eq!(put("yesterday").await, 400);
+    assert_eq!(put("2001-01-01T00:00:00+00:00").await.said(), (412, "RECORD_MODIFIED"));
+    assert_eq!(put("2100-01-01T00:00:00+00:00").await.said(), (200, "SUCCESS"));
+    assert_eq!(put("yesterday").await.said(), (400, "INVALID_DATA"));
 }
 
 #[tokio::test]
