@@ -39,6 +39,3 @@ CREATE TABLE number_state (
 
 -- Whose a CRM's record is.
 CREATE INDEX crm_contact_record ON crm_contact (workspace_id, connection, crm_id);
-
--- Merges, newest first.
-CREATE INDEX merge_record_time ON merge_record (workspace_id, merged_at);

@@ -314,15 +314,20 @@ pub(crate) async fn list(
     person: Option<PersonId>,
     limit: i64,
 ) -> Result<Vec<MergeRecord>, StoreError> {
-    let rows: Vec<RecordRow> = c
-        .all(
-            format!(
-                "SELECT {} FROM merge_record WHERE workspace_id = $1 AND ($2 OR survivor = $3 OR other = $3) \
-                 ORDER BY merged_at DESC, id DESC LIMIT $4",
-                RecordRow::COLUMNS
-            ),
-            vals![workspace.0, person.is_none(), person.map_or_else(Uuid::nil, |p| p.0), limit],
-        )
-        .await?;
+    let order = "ORDER BY merged_at DESC, id DESC LIMIT $2";
+    let columns = RecordRow::COLUMNS;
+    let rows: Vec<RecordRow> = match person {
+        None => {
+            // The condition is that of the index by time.
+            let sql = format!("SELECT {columns} FROM merge_record WHERE workspace_id = $1 AND merged_at > 0 {order}");
+            c.all(sql, vals![workspace.0, limit]).await?
+        }
+        // By each side's own index: asked for with OR, all merges would be read.
+        Some(person) => {
+            let side = |side| format!("SELECT {columns} FROM merge_record WHERE workspace_id = $1 AND {side} = $3");
+            let sql = format!("{} UNION ALL {} {order}", side("survivor"), side("other"));
+            c.all(sql, vals![workspace.0, limit, person.0]).await?
+        }
+    };
     Ok(rows.into_iter().map(RecordRow::read).collect())
 }
