@@ -9,7 +9,7 @@ pub fn run(arguments: &[OsString]) -> Result<ExitCode> {
     if !run::well(&mut run::cargo(&["build", "--release", "--package", "ponte"]))? {
         bail!("the program can't be built");
     }
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| run::root().join("target"), Into::into);
+    let target = run::target_folder();
     let mut demo = Command::new(target.join("release/ponte"));
     demo.arg("demo").args(arguments);
     run::replace(demo)

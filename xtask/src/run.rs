@@ -11,6 +11,11 @@ pub fn root() -> PathBuf {
     here.parent().unwrap_or(here).to_path_buf()
 }
 
+/// Where cargo builds.
+pub fn target_folder() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |folder| root().join(folder))
+}
+
 /// The cargo that runs us, with arguments. It doesn't see what cargo told this program about this package: build scripts that
 /// watch such variables would run again, and with them half of the tree, whenever somebody builds without xtask in between.
 pub fn cargo(arguments: &[&str]) -> Command {

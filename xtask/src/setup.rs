@@ -8,6 +8,7 @@ use std::process::{Command, ExitCode};
 
 pub fn run() -> Result<ExitCode> {
     postgres()?;
+    vendors();
     nextest();
     Ok(ExitCode::SUCCESS)
 }
@@ -17,22 +18,38 @@ pub fn postgres() -> Result<()> {
     if std::env::var_os(POSTGRES_ENV).is_some() || programs().is_some() {
         return Ok(());
     }
-    if let Some(prefix) = apt() {
-        println!("xtask: installing PostgreSQL");
-        let install = |arguments: &[&str]| {
-            let mut words = prefix.clone();
-            words.extend(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"]);
-            let (program, before) = words.split_first().unwrap_or((&"apt-get", &[]));
-            well(Command::new(program).args(before).args(arguments))
-        };
-        // Lists that are out of date, or absent, are the usual reason why the first try fails.
-        if !install(&["install", "-y", "--no-install-recommends", "postgresql"])? {
-            install(&["update"])?;
-            install(&["install", "-y", "--no-install-recommends", "postgresql"])?;
-        }
-    }
+    install("PostgreSQL", &["postgresql"])?;
     if programs().is_none() {
         bail!("{HINT}");
+    }
+    Ok(())
+}
+
+/// Makes sure that the vendors' own client packages can be installed, by which the simulators are judged: Python with its
+/// environments. False when it can't be: then those tests are left out, and say so.
+pub fn vendors() -> bool {
+    let there = || silently("python3", &["-c", "import venv, ensurepip"]);
+    if !there() {
+        let _ = install("Python", &["python3", "python3-venv"]);
+    }
+    there()
+}
+
+/// Installs packages of Debian or Ubuntu, where that may be done.
+fn install(what: &str, packages: &[&str]) -> Result<()> {
+    let Some(prefix) = apt() else { return Ok(()) };
+    println!("xtask: installing {what}");
+    let apt = |arguments: &[&str]| {
+        let mut words = prefix.clone();
+        words.extend(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"]);
+        let (program, before) = words.split_first().unwrap_or((&"apt-get", &[]));
+        well(Command::new(program).args(before).args(arguments))
+    };
+    let all = [&["install", "-y", "--no-install-recommends"], packages].concat();
+    // Lists that are out of date, or absent, are the usual reason why the first try fails.
+    if !apt(&all)? {
+        apt(&["update"])?;
+        apt(&all)?;
     }
     Ok(())
 }

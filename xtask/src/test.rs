@@ -8,6 +8,9 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
+/// Where the vendors' packages are installed, once, by the tests that use them.
+const INTEROP_ENV: &str = "PONTE_INTEROP";
+
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Leaves out what needs PostgreSQL: for a quick look, not for a verdict.
@@ -113,6 +116,13 @@ fn tests(nextest: bool, arguments: &Arguments, cluster: Option<&Cluster>) -> Res
     }
     if let Some(cluster) = cluster {
         command.env(POSTGRES_ENV, cluster.url());
+    }
+    if !arguments.quick && std::env::var_os(INTEROP_ENV).is_none() {
+        if setup::vendors() {
+            command.env(INTEROP_ENV, run::target_folder().join("interop"));
+        } else {
+            println!("xtask: without python3 and its venv the vendors' own clients are left out");
+        }
     }
     let (good, lines) = listen(command, nextest)?;
     Ok((good, if nextest { of_nextest(&lines) } else { of_cargo(&lines) }))
