@@ -56,6 +56,7 @@ pub async fn run(world: World, readers: Vec<String>, stop: CancellationToken) {
             periods: &world.settings.retention,
             readers: &readers,
             by: "system",
+            count: &|kind, removed| world.pulse.forgotten.add(kind, removed),
         };
         if let Err(error) = keeping.end_erasures(&world).await {
             tracing::warn!(error = %error, "an erasure that was left open can't be ended now");
@@ -63,7 +64,6 @@ pub async fn run(world: World, readers: Vec<String>, stop: CancellationToken) {
         match keeping.run(&stop).await {
             Ok(kept) => {
                 for one in kept.iter().filter(|one| one.removed > 0) {
-                    world.pulse.forgotten.add(one.kind, one.removed);
                     tracing::info!(kind = one.kind.as_str(), removed = one.removed, "what was too old was removed");
                 }
                 at = world.clock.now() + EVERY_MS;
@@ -97,6 +97,8 @@ pub struct Keeping<'a> {
     pub readers: &'a [String],
     /// Who asked, for the audit log.
     pub by: &'a str,
+    /// Hears of every step: how much of which kind was removed.
+    pub count: &'a (dyn Fn(Kind, u64) + Send + Sync),
 }
 
 /// How one kind is kept, and what came of it.
@@ -127,21 +129,35 @@ impl Keeping<'_> {
         let mut lease_until = 0;
         for kind in Kind::ALL.iter().copied() {
             let mut kept = kept(self.retention, self.workspace, self.periods, kind).await?;
-            if let Some(mut cut) = self.cut(kind).await? {
-                while !stop.is_cancelled() {
-                    lease_until = self.hold(lease_until).await?;
-                    let step = self.retention.trim(self.workspace, kind, cut, self.clock.now()).await?;
-                    kept.removed += step.removed;
-                    let Some(next) = step.next else { break };
-                    cut.after = next;
-                    self.clock.sleep_ms(PAUSE_MS).await;
-                }
+            if let Some(cut) = self.cut(kind).await? {
+                let done = self.steps(&mut kept, cut, &mut lease_until, stop).await;
+                // What was removed is told also when the next step failed.
                 self.note(&kept, cut.before).await?;
+                done?;
             }
             all.push(kept);
         }
         remove_unused(self.people, self.blobs, self.workspace).await?;
         Ok(all)
+    }
+
+    async fn steps(
+        &self,
+        kept: &mut Kept,
+        mut cut: Cut,
+        lease_until: &mut Millis,
+        stop: &CancellationToken,
+    ) -> Result<(), StoreError> {
+        while !stop.is_cancelled() {
+            *lease_until = self.hold(*lease_until).await?;
+            let step = self.retention.trim(self.workspace, kept.kind, cut, self.clock.now()).await?;
+            kept.removed += step.removed;
+            (self.count)(kept.kind, step.removed);
+            let Some(next) = step.next else { break };
+            cut.after = next;
+            self.clock.sleep_ms(PAUSE_MS).await;
+        }
+        Ok(())
     }
 
     /// What a run would remove now.

@@ -45,6 +45,7 @@ pub async fn run(settings: Settings, options: Options) -> Result<ExitCode> {
         periods: &settings.retention,
         readers: &readers,
         by: &by,
+        count: &|_, _| {},
     };
     let done = if options.dry_run { keeping.look().await } else { keeping.run(&CancellationToken::new()).await };
     // Another need not wait until the lease runs out.
