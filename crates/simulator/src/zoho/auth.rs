@@ -57,6 +57,8 @@ struct Access {
     scopes: Vec<String>,
     /// Epoch milliseconds; `None` for static tokens.
     expires_at: Option<i64>,
+    /// The refresh token it was given for, and ends with.
+    refresh: Option<String>,
 }
 
 #[derive(Debug)]
@@ -87,10 +89,9 @@ pub(super) struct Auth {
 
 impl Auth {
     pub(super) fn new(config: &Config, now: i64) -> Self {
-        let access = config
-            .tokens
-            .iter()
-            .map(|token| (token.token.clone(), Access { scopes: token.scopes.clone(), expires_at: None }));
+        let access = config.tokens.iter().map(|token| {
+            (token.token.clone(), Access { scopes: token.scopes.clone(), expires_at: None, refresh: None })
+        });
         let scopes = &config.oauth.scopes;
         let refresh = config.oauth.refresh_tokens.iter().map(|token| {
             (token.clone(), Refresh { scopes: scopes.clone(), given: Window::new(REFRESH_WINDOW_MS), made: 0 })
@@ -194,11 +195,14 @@ impl Auth {
             return Err(TokenError::Secret);
         }
         let (scopes, refresh) = match get("grant_type") {
-            "refresh_token" => (self.take_refresh(get("refresh_token"), config, now)?, None),
+            "refresh_token" => {
+                let given = get("refresh_token");
+                (self.take_refresh(given, config, now)?, given.to_owned())
+            }
             "authorization_code" => {
                 let scopes = self.take_code(get("code"), form.get("redirect_uri"), now)?;
                 let token = self.new_refresh(&scopes, config, chance, now)?;
-                (scopes, Some(token))
+                (scopes, token)
             }
             _ => return Err(TokenError::Grant),
         };
@@ -207,11 +211,11 @@ impl Auth {
             "access_token": access, "scope": scopes.join(" "), "api_domain": home, "token_type": "Bearer",
             "expires_in": config.oauth.expires_in,
         });
-        if let (Some(refresh), Some(fields)) = (refresh, body.as_object_mut()) {
+        if let (true, Some(fields)) = (get("grant_type") == "authorization_code", body.as_object_mut()) {
             fields.insert("refresh_token".to_owned(), json!(refresh));
         }
         let expires_at = Some(now.saturating_add(config.oauth.expires_in.saturating_mul(1000)));
-        self.access.insert(access, Access { scopes, expires_at });
+        self.access.insert(access, Access { scopes, expires_at, refresh: Some(refresh) });
         Ok(body)
     }
 
@@ -262,9 +266,11 @@ impl Auth {
 
     fn revoke(&mut self, form: &Form, config: &Config) -> Reply {
         let token = form.get("token").unwrap_or_default();
-        if self.refresh.remove(token).is_none() && self.access.remove(token).is_none() {
+        let known = self.refresh.remove(token).is_some() | self.access.remove(token).is_some();
+        if !known {
             return TokenError::Code.reply(config);
         }
+        self.access.retain(|_, access| access.refresh.as_deref() != Some(token));
         Reply::wrote(200, json!({"status": "success"}))
     }
 }

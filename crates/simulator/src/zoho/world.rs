@@ -147,7 +147,7 @@ impl World {
         let mut draft = Draft { target, values: Vec::new(), owner: None, tags: None, ignored: 0 };
         let mut faults = Vec::new();
         for (name, value) in data {
-            if name == "id" || name.starts_with('$') {
+            if matches!(name.as_str(), "id" | "Layout") || name.starts_with('$') {
                 continue;
             }
             let at = format!("{path}.{name}");

@@ -106,6 +106,21 @@ async fn an_access_token_lives_an_hour_and_ends_when_it_is_revoked() {
 }
 
 #[tokio::test]
+async fn what_was_given_for_a_refresh_token_ends_with_it() {
+    let (_zoho, mut client) = started(Config::default()).await;
+    client.token = client.refresh().await.1["access_token"].as_str().unwrap().to_owned();
+    let revoke = async |client: &Client, token: &str| {
+        let url = format!("{}/oauth/v2/token/revoke?token={token}", client.base);
+        client.http.post(url).send().await.unwrap().json::<Value>().await.unwrap()
+    };
+    assert_eq!(client.get(ACCOUNTS).await.status, 204);
+    assert_eq!(revoke(&client, "1000.sim-refresh-token").await, json!({"status": "success"}));
+    assert_eq!(revoke(&client, "1000.sim-refresh-token").await, json!({"error": "invalid_code"}));
+    assert_eq!(client.get(ACCOUNTS).await.said(), (401, "INVALID_TOKEN"));
+    assert_eq!(client.refresh().await.1, json!({"error": "invalid_code"}));
+}
+
+#[tokio::test]
 async fn the_sixth_refresh_token_in_a_minute_is_refused_and_the_twenty_first_ends_the_oldest() {
     let mut config = Config::default();
     config.oauth.self_client_codes = (0..26).map(|n| format!("code-{n}")).collect();
