@@ -97,6 +97,9 @@ pub enum StoreError {
     /// Not now: database away, disk full, too busy. Nothing was changed.
     #[error("the database can't do this now: {0}")]
     Unavailable(String),
+    /// The database took offence at what it was given: the same would be refused again. Nothing was changed.
+    #[error("the database refuses this: {0}")]
+    Refused(String),
     /// A lease or fence was lost: another node has taken over. Nothing was changed.
     #[error("the lease was lost to another node")]
     LeaseLost,

@@ -156,14 +156,17 @@ async fn one_chunk(
     chunk: Arc<Vec<Located>>,
 ) -> Result<IngestCounts, StoreError> {
     match apply(world, lease, marks, Arc::clone(&chunk)).await {
-        Err(error) if error != StoreError::LeaseLost => {
-            // Is it the database, or is it one of these updates?
-            world.store.check().await?;
+        Err(error) if is_about_an_update(&error) => {
             tracing::warn!(error = %error, updates = chunk.len(), "a batch could not be applied whole: trying one by one");
             one_by_one(world, lease, marks, &chunk).await
         }
         result => result,
     }
+}
+
+/// Whether it is one of the updates, and not the database: a disk that is full for a large row may have room for a small one.
+const fn is_about_an_update(error: &StoreError) -> bool {
+    matches!(error, StoreError::Refused(_) | StoreError::Corrupt(_) | StoreError::NotFound(_))
 }
 
 async fn one_by_one(
@@ -175,8 +178,7 @@ async fn one_by_one(
     let mut counts = IngestCounts::default();
     for located in chunk {
         let one = match apply(world, lease, &[], Arc::new(vec![located.clone()])).await {
-            Err(error) if error != StoreError::LeaseLost => {
-                world.store.check().await?;
+            Err(error) if is_about_an_update(&error) => {
                 apply(world, lease, &[], Arc::new(vec![unapplied(located.clone(), &error)])).await?
             }
             result => result?,

@@ -45,7 +45,7 @@ impl From<StoreError> for Problem {
         let code = match error {
             StoreError::Unavailable(_) | StoreError::LeaseLost => UNAVAILABLE,
             StoreError::NotFound(_) => NOT_FOUND,
-            StoreError::Corrupt(_) => INTERNAL,
+            StoreError::Corrupt(_) | StoreError::Refused(_) => INTERNAL,
         };
         Self::new(code, None)
     }

@@ -423,13 +423,27 @@ fn moved(text: &str, by: usize) -> String {
 /// transaction just inserted.
 pub(crate) const REPEAT: &str = "repeat: ";
 
+/// PostgreSQL's code for a key that is there already: with others who write, it may be gone at the next try.
+pub(crate) const UNIQUE: &str = "23505";
+
+/// Whether an error is about what was given, and not about the database: its disk, its memory, its being there. Codes: of
+/// PostgreSQL the class in the first two of five signs (22 data, 23 constraints, 42 the statement, 54 limits); of SQLite the
+/// lowest byte (1 the statement, 18 too big, 19 constraint, 20 mismatch).
+fn is_about_values(code: &str) -> bool {
+    if code.len() == 5 {
+        return ["22", "23", "42", "54"].iter().any(|class| code.starts_with(class));
+    }
+    code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 1 | 18 | 19 | 20))
+}
+
 /// Names an error of the driver without its values.
 pub(crate) fn broken(error: &sqlx::Error) -> StoreError {
     match error {
         sqlx::Error::Database(db) => {
             let code = db.code().unwrap_or_default();
-            let repeat = matches!(&*code, "40001" | "40P01" | "23505" | "1555" | "2067");
-            StoreError::Unavailable(format!("{}{} ({code})", if repeat { REPEAT } else { "" }, db.message()))
+            let repeat = matches!(&*code, "40001" | "40P01" | UNIQUE);
+            let told = format!("{}{} ({code})", if repeat { REPEAT } else { "" }, db.message());
+            if !repeat && is_about_values(&code) { StoreError::Refused(told) } else { StoreError::Unavailable(told) }
         }
         sqlx::Error::ColumnDecode { index, .. } => StoreError::Corrupt(format!("column {index}")),
         sqlx::Error::ColumnNotFound(name) => StoreError::Corrupt(format!("column {name} is missing")),
@@ -457,6 +471,17 @@ mod tests {
         let (text, vals) = around(false, sql, "(?,$1,?)", &fixed, rows());
         assert_eq!((text.as_str(), vals.len()), ("a (?,$5,?),(?,$5,?) b $5 c '$' $16", 5));
         assert!(matches!(vals.last(), Some(Val::Text(Some(x))) if x == "x"), "what all have in common comes last");
+    }
+
+    #[test]
+    fn a_full_disk_is_not_the_fault_of_what_is_written() {
+        for code in ["22021", "23502", "42804", "54000", "19", "2067", "1555", "275", "18"] {
+            assert!(is_about_values(code), "{code}");
+        }
+        // Disk full, I/O errors, busy, read-only, no memory; PostgreSQL: resources, shutting down, connections, serialisation.
+        for code in ["13", "778", "10", "5", "8", "7", "53100", "57P01", "08006", "40001", "58030", "XX000", ""] {
+            assert!(!is_about_values(code), "{code}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Invariants: a caller hears of success only after the commit; a transaction that fails takes nobody else's work with it.
 //! Failure story: a caller that goes away doesn't stop its transaction half-way, for it runs in a task of its own.
 
-use crate::conn::{Conn, Inner, REPEAT};
+use crate::conn::{Conn, Inner, REPEAT, UNIQUE};
 use crate::journal;
 use crate::wake::Wakes;
 use futures_util::future::BoxFuture;
@@ -310,6 +310,10 @@ async fn run_postgres<T>(
             (Err(StoreError::Unavailable(why)), _) if why.starts_with(REPEAT) && tries < REPETITIONS => {
                 tries += 1;
                 tokio::time::sleep(Duration::from_millis(u64::from(2 * tries))).await;
+            }
+            // Nobody else's row: the same would clash again.
+            (Err(StoreError::Unavailable(why)), _) if why.starts_with(REPEAT) && why.contains(UNIQUE) => {
+                return Err(StoreError::Refused(why.trim_start_matches(REPEAT).to_owned()));
             }
             (Err(error), _) => return Err(error),
             (Ok(()), None) => return Err(StoreError::Unavailable("the transaction gave nothing".into())),

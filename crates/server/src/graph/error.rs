@@ -113,7 +113,9 @@ impl GraphError {
         tracing::error!(error = %error, "a request failed in the store");
         let (status, code) = match error {
             StoreError::Unavailable(_) | StoreError::LeaseLost => (StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE),
-            StoreError::NotFound(_) | StoreError::Corrupt(_) => (StatusCode::INTERNAL_SERVER_ERROR, INTERNAL),
+            StoreError::NotFound(_) | StoreError::Corrupt(_) | StoreError::Refused(_) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, INTERNAL)
+            }
         };
         // 131016: the service is unavailable, try again later.
         let error = Self::new(status, 131_016, format!("(#131016) {}", code.title));

@@ -132,7 +132,7 @@ both_engines!(all_or_nothing, |db| async move {
         ]
     });
     let refused = world.store.admit(W, T0, keys, decide).await;
-    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    assert!(matches!(refused, Err(StoreError::Refused(_))), "{refused:?}");
     assert_eq!(world.store.overview(W, T0).await.unwrap().jobs, vec![("send".to_owned(), 1)]);
 });
 
