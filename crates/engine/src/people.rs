@@ -14,7 +14,7 @@ use ponte_domain::ids::{IdSource, PersonId, WorkspaceId};
 use ponte_domain::people::PersonCard;
 use ponte_domain::ports::people::{DuplicatePair, Erased, MergeFn, MergeOrder, NewAudit, People};
 use ponte_domain::ports::world::Blobs;
-use ponte_domain::profile::core;
+use ponte_domain::profile::{Label, core};
 use ponte_domain::survivorship::{Facts, Rules, merge, survivor};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -23,7 +23,7 @@ use std::sync::Arc;
 /// People of one page.
 const PAGE: i64 = 5_000;
 /// Merges of one transaction.
-const MERGES: usize = 200;
+const MERGES: usize = 500;
 /// Pairs of one transaction.
 const PAIRS: usize = 2_000;
 
@@ -89,8 +89,7 @@ impl Cleaning<'_> {
             let found = find(&prepared, &settings);
             (prepared, found)
         });
-        let (prepared, mut found) =
-            searched.await.map_err(|_| StoreError::Unavailable("the search for duplicates stopped".into()))?;
+        let (prepared, mut found) = searched.await.map_err(|_| stopped())?;
         found.pairs.retain(|p| match (id_at(&ids, p.a), id_at(&ids, p.b)) {
             (Some(a), Some(b)) => !apart.contains(&(a.min(b), a.max(b))),
             _ => false,
@@ -116,20 +115,19 @@ impl Cleaning<'_> {
         progress: &mut impl FnMut(&str, u64, u64),
     ) -> Result<(Vec<PersonId>, Vec<Prepared>), StoreError> {
         let (mut ids, mut prepared) = (Vec::new(), Vec::new());
-        let mut after = None;
-        loop {
-            let page = self.people.people(self.workspace, after, PAGE).await?;
-            let Some(last) = page.last() else { break };
-            after = Some(last.id);
-            for person in &page {
-                cleaned.people += 1;
-                cleaned.with_number += u64::from(!person.phones().is_empty());
-                for label in &person.profile.labels {
-                    *cleaned.labelled.entry(label.as_str().to_owned()).or_default() += 1;
-                }
-                ids.push(person.id);
-                prepared.push(prepare(person));
+        let mut page = self.people.people(self.workspace, None, PAGE).await?;
+        while let Some(last) = page.last().map(|person| person.id) {
+            // On a thread of its own, while the next page is read.
+            let preparing = tokio::task::spawn_blocking(move || prepare_all(&page));
+            page = self.people.people(self.workspace, Some(last), PAGE).await?;
+            let some = preparing.await.map_err(|_| stopped())?;
+            cleaned.people += some.ids.len() as u64;
+            cleaned.with_number += some.with_number;
+            for label in some.labelled {
+                *cleaned.labelled.entry(label.as_str().to_owned()).or_default() += 1;
             }
+            ids.extend(some.ids);
+            prepared.extend(some.prepared);
             progress("reading", cleaned.people, 0);
         }
         ids.shrink_to_fit();
@@ -215,6 +213,28 @@ impl Cleaning<'_> {
             cleaned.newly_filed += self.people.file_pairs(self.workspace, pairs.collect()).await?;
         }
         Ok(())
+    }
+}
+
+fn stopped() -> StoreError {
+    StoreError::Unavailable("the search for duplicates stopped".into())
+}
+
+/// A page of people, ready for comparing.
+struct PreparedPage {
+    ids: Vec<PersonId>,
+    prepared: Vec<Prepared>,
+    with_number: u64,
+    /// One a person and label.
+    labelled: Vec<Label>,
+}
+
+fn prepare_all(page: &[PersonCard]) -> PreparedPage {
+    PreparedPage {
+        ids: page.iter().map(|person| person.id).collect(),
+        prepared: page.iter().map(prepare).collect(),
+        with_number: page.iter().filter(|person| !person.phones().is_empty()).count() as u64,
+        labelled: page.iter().flat_map(|person| person.profile.labels.iter().copied()).collect(),
     }
 }
 

@@ -294,8 +294,11 @@ impl Conn {
         let mut found = Vec::new();
         let mut wanted = wanted.into_iter().peekable();
         while let Some(width) = wanted.peek().map(Vec::len) {
-            let most = if width == 1 && !self.is_postgres() { MAX_VALUES } else { LOOKUP_VALUES };
-            let room = (most / width.max(1)).max(1);
+            let room = match (width, self.is_postgres()) {
+                (1, false) => MAX_VALUES,
+                (1, true) => 4 * KEYS,
+                _ => KEYS,
+            };
             let mut chunk: Vec<Vec<Val>> = wanted.by_ref().take(power_of_two_at_most(room)).collect();
             // Few different lengths, so that the statements stay prepared; what is said twice changes no result.
             let n = chunk.len().next_power_of_two();
@@ -327,8 +330,7 @@ impl Conn {
         let mut affected = 0;
         let mut rows = rows.into_iter().peekable();
         while let Some(width) = rows.peek().map(Vec::len) {
-            let room = (LOOKUP_VALUES / width.max(1)).max(1);
-            let n = power_of_two_at_most(rows.len().min(room));
+            let n = power_of_two_at_most(rows.len().min(KEYS));
             let change = |values: &str| format!("WITH v({columns}) AS (VALUES {values}) {rest}");
             let (sql, vals) = around(self.is_postgres(), change, &pattern(width), &fixed, rows.by_ref().take(n));
             affected += self.exec(sql, vals).await?;
@@ -339,9 +341,9 @@ impl Conn {
 
 /// Values of one insert.
 const MAX_VALUES: usize = 512;
-/// Values of one look-up or change. SQLite's planner, which doesn't know how many rows a workspace has, reads all of them when
-/// more keys of several columns are wanted at once.
-const LOOKUP_VALUES: usize = 128;
+/// Keys of one look-up or change. When there are more in a change, or in a look-up by several columns, SQLite's planner, which
+/// doesn't know how many rows a workspace has, reads them all and looks for each among the keys.
+const KEYS: usize = 32;
 
 /// A statement around rows of values: its text and what to bind. `sql` makes the text of the rows' text, `fixed` are `$1` to
 /// `$n` of it. On SQLite the rows' values have no numbers and come first: it would look up every number in the list of all.

@@ -242,6 +242,16 @@ async fn fill_sqlite(c: &mut Conn, round: &mut Round, works: &mut mpsc::Receiver
         }
         let Some(work) = round.works.get_mut(next) else { return Ok(()) };
         next += 1;
+        if next == 1 && round.appends.is_empty() {
+            // Nothing else is in the transaction yet: it is rolled back whole instead. A savepoint keeps a copy of every page that
+            // changes, in memory: for a batch of an import nearly the size of an index.
+            if !work.run(c).await {
+                // An error may have ended the transaction by itself.
+                let _ = c.exec("ROLLBACK", vec![]).await;
+                c.exec("BEGIN IMMEDIATE", vec![]).await?;
+            }
+            continue;
+        }
         c.exec("SAVEPOINT work", vec![]).await?;
         if !work.run(c).await {
             c.exec("ROLLBACK TO work", vec![]).await?;

@@ -255,7 +255,7 @@ async fn owners(c: &mut Conn, workspace: WorkspaceId, sought: &Sought) -> Result
     // PostgreSQL may sort text by a language's rules: only "there is none" is believed there.
     let near = |value: &&String| c.is_postgres() || **value <= max;
     let mut values: Vec<&String> = sought.values.iter().filter(near).collect();
-    values.sort_unstable();
+    values.sort();
     values.dedup();
     c.select_in(
         "SELECT value, person_id FROM identity WHERE workspace_id = $1 AND kind = $2 AND scope = $3 AND ",
@@ -277,16 +277,27 @@ async fn write(c: &mut Conn, workspace: WorkspaceId, now: Millis, changes: &Chan
     )
     .await?;
     write_profiles(c, workspace, now, &changes.changed).await?;
-    let mut identities: Vec<&NewIdentity> = changes.identities.iter().collect();
-    identities.sort_unstable_by(|a, b| a.identity.cmp(&b.identity));
-    for same in identities.chunk_by(|a, b| (a.identity.kind, &a.identity.scope) == (b.identity.kind, &b.identity.scope))
-    {
+    let mut identities: Vec<Vec<&NewIdentity>> = Vec::new();
+    for new in &changes.identities {
+        let same = |group: &&mut Vec<&NewIdentity>| {
+            group
+                .first()
+                .is_some_and(|n| n.identity.kind == new.identity.kind && n.identity.scope == new.identity.scope)
+        };
+        match identities.iter_mut().find(same) {
+            Some(group) => group.push(new),
+            None => identities.push(vec![new]),
+        }
+    }
+    for mut same in identities {
+        // The rows come in the order of their first number: most are in order already, which this sort makes use of.
+        same.sort_by(|a, b| a.identity.value.cmp(&b.identity.value));
         let Some(Identity { kind, scope, .. }) = same.first().map(|n| &n.identity) else { continue };
         c.insert_each(
             "INSERT INTO identity (workspace_id, kind, scope, value, person_id, since)",
             "($1, $2, $3, ?, ?, ?)",
             vals![workspace.0, kind.as_str(), scope.as_str()],
-            same,
+            &same,
             |n| vals![n.identity.value.as_str(), n.person.0, n.at],
         )
         .await?;

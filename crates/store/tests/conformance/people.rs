@@ -17,6 +17,7 @@ use ponte_domain::status::Status;
 use ponte_domain::survivorship::{Rules, merge};
 use ponte_testkit::{TestDatabase, both_engines};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 const ANA: &str = "5511999990001";
 const BEA: &str = "5511999990002";
@@ -70,9 +71,20 @@ impl World {
     }
 
     pub async fn merge_two(&self, survivor: PersonId, other: PersonId) -> Option<uuid::Uuid> {
-        let order = MergeOrder { id: self.ids.next(), survivor, other, score: 990, reasons: vec!["same_email".into()] };
+        self.merge_all(&[(survivor, other)]).await.pop()
+    }
+
+    /// Survivor and other of each, in one transaction.
+    async fn merge_all(&self, pairs: &[(PersonId, PersonId)]) -> Vec<uuid::Uuid> {
+        let order = |(survivor, other): &(PersonId, PersonId)| MergeOrder {
+            id: self.ids.next(),
+            survivor: *survivor,
+            other: *other,
+            score: 990,
+            reasons: vec!["same_email".into()],
+        };
         let profiles: MergeFn = Arc::new(|kept, other| merge(kept, other, &Rules::default()).profile);
-        self.store.merge(W, T0 + 5, "test", vec![order], profiles).await.unwrap().pop()
+        self.store.merge(W, T0 + 5, "test", pairs.iter().map(order).collect(), profiles).await.unwrap()
     }
 }
 
@@ -164,6 +176,63 @@ both_engines!(a_merge_under_a_later_one_is_not_undone_first, |db| async move {
     world.store.unmerge(W, T0 + 9, "test", second).await.unwrap();
     world.store.unmerge(W, T0 + 9, "test", first).await.unwrap();
     assert_eq!(state(&db).await, before);
+});
+
+both_engines!(merges_of_one_batch_follow_each_other_and_are_undone_one_by_one, |db| async move {
+    let world = World::open(&db).await;
+    let digits = |n: u64| format!("55119999900{n:02}");
+    // Every third one wrote before: their conversations and messages follow through all merges.
+    for n in (0..90).step_by(3) {
+        world.ingest(&[text(&digits(n), &format!("wamid.{n}"), T0 + n as i64)]).await;
+    }
+    world.import((0..90).map(|n| draft(n, &digits(n), &format!("Name {n}"))).collect()).await;
+    let mut who = Vec::new();
+    for n in 0..90 {
+        who.push(world.who(&digits(n)).await);
+    }
+    let before = state(&db).await;
+    // Each pair, then each two survivors of pairs, then nine of those into one; and what can't be done in between.
+    let mut pairs: Vec<(PersonId, PersonId)> = (0..45).map(|n| (who[2 * n], who[2 * n + 1])).collect();
+    pairs.extend((0..22).map(|n| (who[4 * n + 2], who[4 * n])));
+    pairs.extend([(who[1], who[2]), (who[2], who[2]), (who[2], who[1])]);
+    pairs.extend((1..10).map(|n| (who[2], who[4 * n + 2])));
+    let merges = world.merge_all(&pairs).await;
+    assert_eq!(merges.len(), 45 + 22 + 9, "who is part of somebody is left out, and so is one person twice");
+    for n in 0..40 {
+        assert_eq!(world.who(&digits(n)).await, who[2], "identifiers end up with the last survivor: {n}");
+    }
+    assert_eq!(world.store.messages_of(W, who[2]).await.unwrap().len(), 14, "and so do messages");
+    let told = world.kinds().await.iter().filter(|kind| *kind == "person.merged").count();
+    assert_eq!(told, merges.len());
+    for merge in merges.into_iter().rev() {
+        world.store.unmerge(W, T0 + 9, "test", merge).await.unwrap();
+    }
+    assert_eq!(state(&db).await, before);
+});
+
+both_engines!(the_cost_of_a_merge_does_not_grow_with_the_number_of_people, |db| async move {
+    let world = World::open(&db).await;
+    let digits = |n: u64| format!("5511{n:09}");
+    let draft = |n| draft(n, &digits(n), "Name");
+    let mut best = Vec::new();
+    for people in [0..1_000, 1_000..12_000] {
+        let first = people.start;
+        world.import(people.map(draft).collect()).await;
+        let mut times = Vec::new();
+        for round in 0..5 {
+            let mut pairs = Vec::new();
+            for n in (first + round * 100..first + round * 100 + 100).step_by(2) {
+                pairs.push((world.who(&digits(n)).await, world.who(&digits(n + 1)).await));
+            }
+            let begun = Instant::now();
+            assert_eq!(world.merge_all(&pairs).await.len(), 50);
+            times.push(begun.elapsed());
+        }
+        times.sort();
+        best.push(times[0]);
+    }
+    println!("50 merges: {best:?} among 1,000 and 12,000 people");
+    assert!(best[1] < best[0] * 4 + Duration::from_millis(5), "{best:?} among 1,000 and 12,000 people");
 });
 
 both_engines!(who_was_erased_is_gone_and_does_not_come_back_unseen, |db| async move {
