@@ -1,7 +1,7 @@
 //! Zoho's own SDK drives the simulator: what the vendor's client sends must be taken, and what it reads must parse.
 //!
 //! `PONTE_INTEROP` names a folder for the vendor's packages; they are installed there once, in the versions and with the
-//! hashes of `interop/zoho/requirements.txt`. Without it the test is skipped, and says so.
+//! hashes of `interop/zoho/requirements.txt` and `package-lock.json`. Without it the tests are skipped, and say so.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 use ponte_simulator::zoho::{Config, Zoho};
@@ -24,6 +24,23 @@ fn python(folder: &Path, scripts: &Path) -> PathBuf {
     python
 }
 
+/// The folder that has the packages of `package-lock.json`.
+fn node(folder: &Path, scripts: &Path) -> PathBuf {
+    let (environment, lock) = (folder.join("zoho-node"), scripts.join("package-lock.json"));
+    let (wanted, stamp) = (std::fs::read_to_string(&lock).unwrap(), environment.join("installed.json"));
+    if std::fs::read_to_string(&stamp).is_ok_and(|there| there == wanted) {
+        return environment;
+    }
+    std::fs::create_dir_all(&environment).unwrap();
+    for name in ["package.json", "package-lock.json"] {
+        std::fs::copy(scripts.join(name), environment.join(name)).unwrap();
+    }
+    let install = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
+    ran(Command::new("npm").args(install).current_dir(&environment));
+    std::fs::write(stamp, wanted).unwrap();
+    environment
+}
+
 fn ran(command: &mut Command) -> Output {
     let output = command.output().unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -31,8 +48,8 @@ fn ran(command: &mut Command) -> Output {
     output
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_python_sdk_writes_reads_and_watches() {
+/// Lets the script that `command` makes drive a simulator; its last line says that it came to its end.
+async fn driven(command: fn(&Path, &Path) -> Command, end: &str) {
     let Some(folder) = std::env::var_os("PONTE_INTEROP") else {
         eprintln!("skipped: PONTE_INTEROP names no folder for the vendor's packages");
         return;
@@ -40,12 +57,29 @@ async fn the_python_sdk_writes_reads_and_watches() {
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("interop/zoho");
     let zoho = Zoho::start(Config::default()).await.unwrap();
     let base = zoho.base_url();
-    let output = tokio::task::spawn_blocking(move || {
-        let python = python(Path::new(&folder), &scripts);
-        ran(Command::new(python).arg(scripts.join("drive.py")).arg(base))
-    });
+    let output = tokio::task::spawn_blocking(move || ran(command(Path::new(&folder), &scripts).arg(base)));
     let output = output.await.unwrap();
-    assert!(String::from_utf8_lossy(&output.stdout).trim_end().ends_with("refreshed"));
+    assert!(String::from_utf8_lossy(&output.stdout).trim_end().ends_with(end));
     let stats = zoho.stats();
     assert_eq!((stats.ignored_fields, stats.token_refreshes), (0, 1), "{stats:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_python_sdk_writes_reads_and_watches() {
+    let command = |folder: &Path, scripts: &Path| {
+        let mut command = Command::new(python(folder, scripts));
+        command.arg(scripts.join("drive.py"));
+        command
+    };
+    driven(command, "refreshed").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_node_sdk_writes_and_reads() {
+    let command = |folder: &Path, scripts: &Path| {
+        let mut command = Command::new("node");
+        command.arg(scripts.join("drive.mjs")).current_dir(node(folder, scripts));
+        command
+    };
+    driven(command, "deleted").await;
 }

@@ -3,7 +3,7 @@
 //! Failure story: an unknown or expired token, or one of another data centre, is 401 `INVALID_TOKEN`; a missing scope 401
 //! `OAUTH_SCOPE_MISMATCH`. Errors of the token endpoint come as an `error` in the body, with status 200.
 
-use super::call::Call;
+use super::call::{Call, escape};
 use super::config::Config;
 use super::error::{Answer, Body, Refusal, Reply};
 use crate::chance::Chance;
@@ -308,12 +308,6 @@ impl TokenError {
 fn new_token(chance: &Chance) -> String {
     let half = || format!("{:016x}{:016x}", chance.number(), chance.number());
     format!("1000.{}.{}", half(), half())
-}
-
-/// Percent-encodes what is not unreserved.
-fn escape(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 #[cfg(test)]

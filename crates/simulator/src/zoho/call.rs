@@ -39,6 +39,23 @@ pub(super) struct Call {
     json: Option<Result<Value, String>>,
 }
 
+/// The text fields of a body in parts, as a URL-encoded form.
+fn parts(text: &str, boundary: &str) -> String {
+    let field = |part: &str| {
+        let (head, value) = part.split_once("\r\n\r\n")?;
+        let name = head.split_once("name=\"")?.1.split_once('"')?.0;
+        Some(format!("{}={}", escape(name), escape(value.strip_suffix("\r\n").unwrap_or(value))))
+    };
+    let fields: Vec<String> = text.split(&format!("--{boundary}")).filter_map(field).collect();
+    fields.join("&")
+}
+
+/// Percent-encodes what is not unreserved.
+pub(super) fn escape(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
 impl Call {
     pub(super) fn new(parts: Parts, body: Bytes) -> Self {
         let mut path: Vec<String> = parts.uri.path().split('/').skip(1).map(|part| decode(part, false)).collect();
@@ -126,9 +143,18 @@ impl Call {
         }
     }
 
-    /// The URL-encoded body, or the query: the token endpoint takes both.
+    /// The body as a form, URL-encoded or in parts, and the query: the token endpoint takes them all, and Zoho's own SDKs
+    /// use both kinds of body.
     pub(super) fn form(&self) -> Form {
-        Form::parse(&String::from_utf8_lossy(&self.body)).and(&self.query)
+        let text = String::from_utf8_lossy(&self.body);
+        let boundary = self.header("content-type").and_then(|kind| kind.strip_prefix("multipart/form-data"));
+        let boundary =
+            boundary.and_then(|rest| rest.split_once("boundary=")).map(|(_, boundary)| boundary.trim_matches('"'));
+        let form = match boundary {
+            Some(boundary) => Form::parse(&parts(&text, boundary)),
+            None => Form::parse(&text),
+        };
+        form.and(&self.query)
     }
 
     /// A whole number of the query within bounds; `default` when absent.

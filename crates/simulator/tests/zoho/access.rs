@@ -106,6 +106,25 @@ async fn an_access_token_lives_an_hour_and_ends_when_it_is_revoked() {
 }
 
 #[tokio::test]
+async fn the_token_endpoint_takes_a_form_in_parts_too() {
+    let (_zoho, client) = started(Config::default()).await;
+    let part = |name: &str, value: &str| {
+        format!("--xyz\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    let fields = [
+        ("client_id", "1000.SIMCLIENT"),
+        ("client_secret", "sim-client-secret"),
+        ("grant_type", "refresh_token"),
+        ("refresh_token", "1000.sim-refresh-token"),
+    ];
+    let body: String = fields.iter().map(|(name, value)| part(name, value)).chain(["--xyz--\r\n".to_owned()]).collect();
+    let request = client.http.post(format!("{}/oauth/v2/token", client.base)).body(body);
+    let answer = request.header("content-type", "multipart/form-data; boundary=xyz").send().await.unwrap();
+    let token: Value = answer.json().await.unwrap();
+    assert!(token["access_token"].is_string(), "{token}");
+}
+
+#[tokio::test]
 async fn what_was_given_for_a_refresh_token_ends_with_it() {
     let (_zoho, mut client) = started(Config::default()).await;
     client.token = client.refresh().await.1["access_token"].as_str().unwrap().to_owned();
