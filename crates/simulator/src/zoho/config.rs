@@ -246,6 +246,8 @@ impl Default for Limits {
 pub struct Flags {
     /// A field name that the module doesn't have refuses the row; otherwise it is ignored, silently, and counted.
     pub refuse_unknown_fields: bool,
+    /// A value that a pick list doesn't have is taken; otherwise it refuses the row.
+    pub open_pick_lists: bool,
     /// Milliseconds until a write shows in search. COQL and lists don't lag.
     pub search_lag_ms: i64,
     /// Search needs `ZohoSearch.securesearch.READ` besides the module's scope.
@@ -266,6 +268,7 @@ impl Default for Flags {
     fn default() -> Self {
         Self {
             refuse_unknown_fields: false,
+            open_pick_lists: false,
             search_lag_ms: 0,
             search_needs_its_scope: true,
             all_failed_status: 400,

@@ -5,9 +5,9 @@
 use super::Sim;
 use super::call::Call;
 use super::error::{Answer, Refusal, Reply, success};
-use super::schema::{System, number};
+use super::schema::{Kind, System, number};
 use super::view;
-use super::world::{ModuleNo, Store, World, bad_id};
+use super::world::{ModuleNo, World, bad_id};
 use http::Method;
 use serde_json::{Map, Value, json};
 
@@ -120,11 +120,8 @@ fn convert(
         (None, None) => return Err(Refusal::no_such_id(1)),
     };
     let link = |world: &mut World, no: ModuleNo, id: u64, field: &str, to: u64| {
-        if let Ok(store) = world.store_mut(no)
-            && let Some(number) = store.module.number(field)
-        {
-            let Store { module, table } = store;
-            table.set(module, id, number, Some(json!(to)));
+        if let Some(number) = world.stores.get(no).and_then(|store| store.module.number(field)) {
+            world.point(no, number, id, Some(to));
         }
     };
     if let Some(account) = account {
@@ -135,6 +132,13 @@ fn convert(
         link(world, deals, deal, "Contact_Name", contact);
         if let Some(account) = account {
             link(world, deals, deal, "Account_Name", account);
+        }
+    }
+    // Notes and tasks go along; lookups that can only point to leads stay.
+    for (other, number, from) in world.references(leads, id) {
+        let field = world.store(other)?.module.field(number);
+        if field.is_some_and(|field| field.kind == Kind::Parent) {
+            world.point(other, number, from, Some(contact));
         }
     }
     let lag = world.flags.search_lag_ms.max(0);

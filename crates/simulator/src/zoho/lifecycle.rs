@@ -20,7 +20,7 @@ impl World {
     }
 
     /// Live records that point to `id` by a lookup: their module, the field, and their id.
-    fn references(&self, no: ModuleNo, id: u64) -> Vec<(ModuleNo, FieldNo, u64)> {
+    pub(super) fn references(&self, no: ModuleNo, id: u64) -> Vec<(ModuleNo, FieldNo, u64)> {
         let key = json!(id).to_string();
         let mut found = Vec::new();
         for (other, store) in self.stores.iter().enumerate() {
@@ -59,7 +59,7 @@ impl World {
     }
 
     /// Lets a lookup point elsewhere, without counting as a change of the record.
-    fn point(&mut self, no: ModuleNo, number: FieldNo, id: u64, to: Option<u64>) {
+    pub(super) fn point(&mut self, no: ModuleNo, number: FieldNo, id: u64, to: Option<u64>) {
         if let Some(Store { module, table }) = self.stores.get_mut(no) {
             table.set(module, id, number, to.map(|to| json!(to)));
         }

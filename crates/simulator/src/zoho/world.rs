@@ -199,7 +199,7 @@ impl World {
             Some(_) => return Ok(()),
             None => {}
         }
-        let clean = field.clean(value, at, true)?;
+        let clean = field.clean(value, at, !self.flags.open_pick_lists)?;
         if let Some(clean) = &clean {
             let id = clean.as_u64().unwrap_or_default();
             let exists = match field.kind {
@@ -305,7 +305,7 @@ impl World {
         let store = self.stores.get(no)?;
         fields.iter().find_map(|number| {
             let field = store.module.field(*number)?;
-            let value = field.clean(data.get(&*field.api_name)?, "", true).ok()??;
+            let value = field.clean(data.get(&*field.api_name)?, "", false).ok()??;
             let id = store.table.holders(*number, &Field::index_key(&value)).next()?;
             Some((id, field.api_name.to_string()))
         })

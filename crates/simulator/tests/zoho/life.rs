@@ -74,6 +74,8 @@ async fn a_converted_lead_stays_hidden_and_cannot_be_written() {
     let (zoho, client) = started(Config::default()).await;
     let lead = json!({"Last_Name": "Boyle", "Company": "Zylker", "Email": "b@a.example", "City": "Bonn", "Mobile": "+49301234567"});
     let id = client.make("Leads", lead).await;
+    let note = json!({"Note_Content": "hello", "Parent_Id": {"module": {"api_name": "Leads"}, "id": id}});
+    client.make("Notes", note).await;
     let path = format!("/Leads/{id}/actions/convert");
     let bad = json!({"data": [{"Deals": {"Deal_Name": "D"}}]});
     assert_eq!(client.post(&path, bad).await.said(), (400, "MANDATORY_NOT_FOUND"), "a deal needs a stage");
@@ -87,6 +89,7 @@ async fn a_converted_lead_stays_hidden_and_cannot_be_written() {
     let contact = &zoho.records("Contacts")[0];
     assert_eq!((&details["Contacts"]["id"], &details["Accounts"]["name"]), (&json!(contact.id), &json!("Zylker")));
     assert_eq!((&contact.fields["Mailing_City"], &contact.fields["Mobile"]), (&json!("Bonn"), &json!("+49301234567")));
+    assert_eq!(zoho.records("Notes")[0].fields["Parent_Id"]["id"], contact.id.as_str(), "notes go along");
     assert_eq!(contact.fields["Account_Name"]["id"], details["Accounts"]["id"]);
     assert_eq!(zoho.records("Deals")[0].fields["Contact_Name"]["id"], contact.id.as_str());
 

@@ -70,6 +70,17 @@ async fn fields_that_the_module_lacks_are_forgotten_and_counted_or_refused() {
 }
 
 #[tokio::test]
+async fn a_value_that_a_pick_list_lacks_is_refused_or_taken_by_flag() {
+    for open in [false, true] {
+        let mut config = Config::default();
+        config.flags.open_pick_lists = open;
+        let (_zoho, client) = started(config).await;
+        let got = client.post("/Contacts", json!({"data": [{"Last_Name": "x", "Lead_Source": "Rumour"}]})).await;
+        assert_eq!(got.said(), if open { (201, "SUCCESS") } else { (400, "INVALID_DATA") });
+    }
+}
+
+#[tokio::test]
 async fn a_taken_unique_value_names_the_record_that_has_it() {
     for flat in [false, true] {
         let mut config = Config::default();
