@@ -62,6 +62,10 @@ event_kinds! {
     PersonCreated = "person.created";
     /// Name, username or identifiers changed.
     PersonChanged = "person.changed";
+    /// A phone line of a person counts as dead: sends to it failed on different days. With the evidence.
+    LineDead = "person.line_dead";
+    /// A line that counted as dead, or a person who was labelled as unreachable, gave a sign of life.
+    LineAlive = "person.line_alive";
     /// Two people turned out to share an identifier.
     IdentityConflict = "person.identity_conflict";
     /// Two people were merged into one.

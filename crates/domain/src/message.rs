@@ -5,6 +5,7 @@ use crate::identity::Identity;
 use crate::ids::{ConversationId, MessageId, NumberId, PersonId, Wamid};
 use crate::inbound::MediaRef;
 use crate::job::Class;
+use crate::profile::Unreachable;
 use crate::status::{Stamps, Status};
 use serde::{Deserialize, Serialize};
 
@@ -130,6 +131,8 @@ pub struct Person {
     pub preference_at: Option<Millis>,
     /// When name and username were last reported, by Meta's clock.
     pub profile_at: Option<Millis>,
+    /// Whether they are labelled as unreachable, and by whom. Written by [`crate::conversation::Changes::labels`] only.
+    pub unreachable: Unreachable,
     /// When we first saw them.
     pub created_at: Millis,
 }

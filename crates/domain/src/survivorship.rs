@@ -134,6 +134,7 @@ pub fn merge(kept: &Profile, other: &Profile, rules: &Rules) -> Outcome {
         fields: BTreeMap::new(),
         tags: kept.tags.union(&other.tags).cloned().collect(),
         labels: kept.labels.union(&other.labels).copied().collect(),
+        decided: BTreeMap::new(),
     };
     let mut choices = Vec::new();
     let only_other = other.fields.keys().filter(|key| !kept.fields.contains_key(*key));
@@ -158,7 +159,21 @@ pub fn merge(kept: &Profile, other: &Profile, rules: &Rules) -> Outcome {
         profile.fields.insert(key.clone(), field.clone());
     }
     choices.sort_by(|a, b| a.field.cmp(&b.field));
+    decided(&mut profile, kept, other);
     Outcome { profile, choices }
+}
+
+/// The newest decision of those that agree with what became of it.
+fn decided(profile: &mut Profile, kept: &Profile, other: &Profile) {
+    let mut all = BTreeMap::new();
+    for side in [kept, other] {
+        for (item, decision) in &side.decided {
+            if side.has(item) == profile.has(item) && all.get(item).is_none_or(|known| *known < decision) {
+                all.insert(item, decision);
+            }
+        }
+    }
+    profile.decided = all.into_iter().map(|(item, decision)| (item.clone(), decision.clone())).collect();
 }
 
 /// True when `a` (the survivor's) stays. But for [`Rule::KeepSurvivor`] a total order of fields: whatever ties is decided by
@@ -183,7 +198,7 @@ fn better(rule: Rule, a: &Field, b: &Field) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::Label;
+    use crate::profile::{Decided, Item, Label};
     use proptest::prelude::*;
     use uuid::Uuid;
 
@@ -281,11 +296,22 @@ mod tests {
     fn some_profile() -> impl Strategy<Value = Profile> {
         let labels = proptest::collection::btree_set(proptest::sample::select(&Label::ALL[..]), 0..3);
         let fields = proptest::collection::btree_map("[a-d]", some_field(), 0..4);
-        (fields, proptest::collection::btree_set("[xyz]", 0..3), labels).prop_map(|(fields, tags, labels)| Profile {
-            fields,
-            tags,
-            labels,
-        })
+        let item = prop_oneof![
+            "[a-d]".prop_map(Item::Field),
+            "[xyz]".prop_map(Item::Tag),
+            proptest::sample::select(&Label::ALL[..]).prop_map(Item::Label),
+        ];
+        let decision = (0..4_i64, "agent:[ab]").prop_map(|(at, source)| Decided { at, source });
+        let decided = proptest::collection::btree_map(item, decision, 0..4);
+        (fields, proptest::collection::btree_set("[xyz]", 0..3), labels, decided).prop_map(
+            |(fields, tags, labels, decided)| {
+                let mut profile = Profile { fields, tags, labels, decided };
+                // Of a field only its absence is decided here; what it is has its own story.
+                let fields = profile.fields.clone();
+                profile.decided.retain(|item, _| !matches!(item, Item::Field(key) if fields.contains_key(key)));
+                profile
+            },
+        )
     }
 
     fn fair_rules() -> impl Strategy<Value = Rules> {

@@ -472,6 +472,7 @@ fn new_person(id: PersonId, now: Millis) -> Person {
         marketing_stopped_at: None,
         preference_at: None,
         profile_at: None,
+        unreachable: ponte_domain::profile::Unreachable::No,
         created_at: now,
     }
 }

@@ -215,7 +215,7 @@ async fn apply(
     let settings = Arc::clone(&world.settings);
     let fold: FoldFn = Arc::new(move |snapshot| {
         let (ids, directory, consent) = (ids.as_ref(), directory.as_ref(), &settings.consent);
-        fold(snapshot, &updates, &Context { now, ids, directory, consent })
+        fold(snapshot, &updates, &Context { now, ids, directory, consent, reach: settings.reach })
     });
     let counts = world.store.ingest(world.workspace, lease.cloned(), marks.to_vec(), keys, fold).await?;
     world.pulse.updates_read.add(count);

@@ -1,6 +1,6 @@
 //! # People
 //! Purpose: cleaning the list of people: finds who is probably one person, merges what is certain, files the rest for review;
-//! and erases whoever asks for it, the journal included.
+//! looks again at values when a field's type changed; and erases whoever asks for it, the journal included.
 //! May touch: the `People` port, files by their port.
 //! Must not touch: what counts as a duplicate and what survives; those are pure rules of the domain.
 //! Failure story: every portion of merges is one transaction. Killed in between, what was merged is merged, and the next cleaning
@@ -12,7 +12,7 @@ use ponte_domain::duplicates::{Card, Found, Merge, Pair, Prepared, Settings, fin
 use ponte_domain::error::StoreError;
 use ponte_domain::ids::{IdSource, PersonId, WorkspaceId};
 use ponte_domain::people::PersonCard;
-use ponte_domain::ports::people::{DuplicatePair, Erased, MergeFn, MergeOrder, NewAudit, People};
+use ponte_domain::ports::people::{DuplicatePair, Erased, MergeFn, MergeOrder, NewAudit, People, Rechecked};
 use ponte_domain::ports::world::Blobs;
 use ponte_domain::profile::{Label, core};
 use ponte_domain::survivorship::{Facts, Rules, merge, survivor};
@@ -253,6 +253,35 @@ fn prepare(person: &PersonCard) -> Prepared {
         company: profile.get(core::COMPANY),
         city: profile.get(core::CITY),
     })
+}
+
+/// People looked at in one transaction when a field's type changed: others wait for so long.
+const RECHECKED: i64 = 1_000;
+
+/// Looks again at everybody's value of a field, after it was defined. `progress`: how many values so far.
+///
+/// # Errors
+/// When the store can't; what was looked at until then is done, and the same call again does the rest.
+pub async fn recheck(
+    people: &dyn People,
+    workspace: WorkspaceId,
+    key: &str,
+    now: Millis,
+    mut progress: impl FnMut(u64),
+) -> Result<Rechecked, StoreError> {
+    let mut all = Rechecked::default();
+    let mut after = None;
+    loop {
+        let page = people.recheck_field(workspace, key, after, RECHECKED, now).await?;
+        all.fit += page.fit;
+        all.as_written += page.as_written;
+        all.changed += page.changed;
+        progress(all.fit + all.as_written);
+        match page.last {
+            Some(last) => after = Some(last),
+            None => return Ok(all),
+        }
+    }
 }
 
 /// Segments of the journal that are scrubbed at once.

@@ -2,6 +2,7 @@
 
 use ponte_domain::consent::ConsentSettings;
 use ponte_domain::policy::PolicySettings;
+use ponte_domain::reach;
 use ponte_domain::retention::Periods;
 use ponte_domain::retry::RetryPolicy;
 use ponte_domain::{DAY, MINUTE, Millis, SECOND};
@@ -44,6 +45,8 @@ pub struct Settings {
     pub consent: ConsentSettings,
     /// The policy's limits.
     pub policy: PolicySettings,
+    /// When a phone line counts as dead.
+    pub reach: reach::Settings,
 }
 
 impl Default for Settings {
@@ -75,6 +78,7 @@ impl Default for Settings {
             retention: Periods::default(),
             consent: ConsentSettings::default(),
             policy: PolicySettings::default(),
+            reach: reach::Settings::default(),
         }
     }
 }

@@ -114,7 +114,11 @@ fn job(connection: &ConnectionId, event: &Event, now: Millis) -> Option<NewJob> 
         | EventKind::MessageAccepted
         | EventKind::MessageStatus
         | EventKind::MessageDead => Some(event.message?),
-        EventKind::PersonChanged | EventKind::PeopleMerged | EventKind::PeopleUnmerged => None,
+        EventKind::PersonChanged
+        | EventKind::PeopleMerged
+        | EventKind::PeopleUnmerged
+        | EventKind::LineDead
+        | EventKind::LineAlive => None,
         _ => return None,
     };
     let subject = Subject { person, message };

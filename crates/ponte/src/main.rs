@@ -43,10 +43,12 @@ enum Command {
     Events(commands::events::Options),
     /// List messages, newest first.
     Messages(commands::messages::Options),
-    /// People: import, export, clean, find and merge duplicates, erase, look.
+    /// People: import, export, clean, find and merge duplicates, edit, list, erase, look.
     Contacts(commands::contacts::Options),
     /// Message templates and numbers as WhatsApp has them.
     Templates(commands::templates::Options),
+    /// Fields of people with types: list, define, remove.
+    Fields(commands::fields::Options),
     /// Who did what.
     Audit(commands::audit::Options),
     /// List, retry or discard jobs that were given up.
@@ -94,6 +96,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Messages(options) => commands::messages::run(settings()?, options).await,
         Command::Contacts(options) => commands::contacts::run(settings()?, options).await,
         Command::Templates(options) => commands::templates::run(settings()?, options).await,
+        Command::Fields(options) => commands::fields::run(settings()?, options).await,
         Command::Audit(options) => commands::audit::run(settings()?, options).await,
         Command::DeadLetters(options) => commands::dead_letters::run(settings()?, options).await,
         Command::Retention(options) => commands::retention::run(settings()?, options).await,

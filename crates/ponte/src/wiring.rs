@@ -149,6 +149,7 @@ fn engine_settings(settings: &Settings) -> EngineSettings {
         retention: settings.retention.clone(),
         consent: settings.consent.clone(),
         policy: settings.policy.clone(),
+        reach: settings.reach,
         ..EngineSettings::default()
     }
 }

@@ -77,6 +77,8 @@ async fn changes_of_fold(c: &mut Conn, workspace: WorkspaceId, changes: Changes)
     orphans(c, workspace, &changes).await?;
     settled(c, workspace, &changes.settled, now).await?;
     crate::consent::folded(c, workspace, &changes).await?;
+    crate::reach::write(c, workspace, now, &changes.reach).await?;
+    crate::people::relabel(c, workspace, now, &changes.labels).await?;
     events::append(c, workspace, changes.events).await?;
     for waba_id in &changes.accounts {
         crate::account::due(c, workspace, waba_id, 0).await?;

@@ -8,6 +8,7 @@
 //! Failure story: killed anywhere, the database holds whole transactions; leases run out and others go on.
 
 mod account;
+mod address;
 mod apply;
 mod conn;
 mod consent;
@@ -24,6 +25,7 @@ mod load;
 mod look;
 mod media;
 mod people;
+mod reach;
 mod retention;
 mod rows;
 mod schema;

@@ -2,6 +2,7 @@
 
 use crate::conn::{Conn, Val, vals};
 use crate::consent;
+use crate::reach;
 use crate::rows::{ConversationRow, HeadRow, IdentityRow, OrphanRow, PersonRow};
 use ponte_domain::conversation::{Keys, Snapshot};
 use ponte_domain::error::StoreError;
@@ -37,10 +38,12 @@ pub(crate) async fn snapshot(c: &mut Conn, workspace: WorkspaceId, keys: &Keys) 
     } else {
         Default::default()
     };
+    let failures = keys.failures || orphans.iter().any(|o| o.news.is_evidence());
+    let reach = reach::book(c, workspace, &keys.lines, &persons, failures).await?;
     let known: HashSet<&Identity> = identities.iter().map(|l| &l.identity).collect();
     let unknown = keys.identities.iter().filter(|i| !known.contains(i)).cloned().collect();
     let erased = crate::people::known_as_erased(c, workspace, &unknown).await?;
-    Ok(Snapshot { standings, requests, identities, conversations, people: persons, messages, orphans, erased })
+    Ok(Snapshot { reach, standings, requests, identities, conversations, people: persons, messages, orphans, erased })
 }
 
 pub(crate) async fn identities(
@@ -119,7 +122,7 @@ pub(crate) async fn persons(
             ids(people),
         )
         .await?;
-    let mut people: Vec<Person> = rows.into_iter().map(PersonRow::read).collect();
+    let mut people = rows.into_iter().map(PersonRow::read).collect::<Result<Vec<Person>, _>>()?;
     people.sort_by_key(|p| p.id);
     people.dedup_by_key(|p| p.id);
     Ok(people)

@@ -43,14 +43,18 @@ pub(crate) struct PersonRow {
     preference_at: Option<Millis>,
     profile_at: Option<Millis>,
     created_at: Millis,
+    labels: String,
+    decided: String,
 }
 
 impl PersonRow {
-    pub(crate) const COLUMNS: &'static str =
-        "id, name, username, marketing_stopped_at, preference_at, profile_at, created_at";
+    // The profile only of the few whose label somebody may have decided about.
+    pub(crate) const COLUMNS: &'static str = "id, name, username, marketing_stopped_at, preference_at, profile_at,          created_at, labels, CASE WHEN labels LIKE '%unreachable%' THEN profile ELSE '' END AS decided";
 
-    pub(crate) fn read(self) -> Person {
-        Person {
+    pub(crate) fn read(self) -> Result<Person, StoreError> {
+        let unreachable = crate::people::unpack(&self.decided, &self.labels)?.unreachable();
+        Ok(Person {
+            unreachable,
             id: PersonId(self.id),
             name: self.name,
             username: self.username,
@@ -58,7 +62,7 @@ impl PersonRow {
             preference_at: self.preference_at,
             profile_at: self.profile_at,
             created_at: self.created_at,
-        }
+        })
     }
 }
 

@@ -4,21 +4,22 @@
 //! Failure story: killed after a claim, the lane's lease runs out and the job is found begun: whoever claims it next must find
 //! out what became of it before anything is sent.
 
+use crate::address;
 use crate::conn::{Conn, vals};
 use crate::consent::Policies;
 use crate::events;
 use crate::lanes::{self, JobRow, Lease};
 use crate::limits::{Pairs, People};
 use crate::load;
+use crate::reach;
 use crate::rows::HeadRow;
 use ponte_domain::conversation::{News, restriction_scope};
 use ponte_domain::error::{CallError, StoreError};
 use ponte_domain::event::{EventKind, NewEvent};
-use ponte_domain::identity::{Identity, IdentityKind};
+use ponte_domain::identity::Identity;
 use ponte_domain::ids::{MessageId, PersonId, WorkspaceId};
 use ponte_domain::job::{Class, JobEnd, JobKind, Lane};
 use ponte_domain::message::{MessageHead, NewIdentity, Phase};
-use ponte_domain::ports::channel::Address;
 use ponte_domain::ports::store::{
     ClaimedSends, OutMessage, PolicyView, SendClaim, SendEnd, SendSettlement, SendTask, SendWhat,
 };
@@ -282,12 +283,13 @@ async fn out_messages(
     for link in load::identities_of(c, claim.workspace, &people).await? {
         addresses.entry(link.person).or_default().push(link.identity);
     }
+    let dead = address::dead_lines(c, claim.workspace, &addresses).await?;
     // As it stands now: a withdrawal since the message was let in counts.
     let wanted = messages.values().map(|m| (looked_up_as(m), m.head.person));
     let policy = Policies::read(c, claim.workspace, claim.now, wanted).await?;
     for message in messages.values_mut() {
         let known = addresses.get(&message.head.person).map(Vec::as_slice).unwrap_or_default();
-        message.to = address(known, &claim.limits.portfolio);
+        message.to = address::choose(known, &claim.limits.portfolio, &dead);
         message.policy = policy.of(looked_up_as(message), Some(message.head.person), false);
     }
     Ok(messages)
@@ -297,18 +299,6 @@ async fn out_messages(
 fn looked_up_as(m: &OutMessage) -> Class {
     let class = m.head.class.unwrap_or(Class::Reply);
     if m.template.is_some() { class.max(Class::Transactional) } else { class }
-}
-
-/// Where a message goes: the WhatsApp id, which surely has an account, else the phone, else the user id.
-fn address(known: &[Identity], portfolio: &str) -> Option<Address> {
-    let of = |kind| known.iter().filter(move |i| i.kind == kind);
-    let phone = of(IdentityKind::WaId).chain(of(IdentityKind::Phone)).next().map(|i| Address::Phone(i.value.clone()));
-    let scoped = |kind| of(kind).find(|i| i.scope == portfolio).or_else(|| of(kind).next());
-    phone.or_else(|| {
-        scoped(IdentityKind::UserId)
-            .or_else(|| scoped(IdentityKind::ParentUserId))
-            .map(|i| Address::UserId(i.value.clone()))
-    })
 }
 
 type PutBack = Vec<(Lane, i64, JobEnd)>;
@@ -457,11 +447,16 @@ impl Settling {
                 self.unknown(c, s, head, *at, error).await?;
                 return Ok(());
             }
-            (SendEnd::Dead(error), head) => {
+            (SendEnd::Dead(error) | SendEnd::Undeliverable(error, ..), head) => {
                 // A status may have proved it accepted while we made up our mind.
                 match head {
                     Some(head) if head.phase == Phase::Accepted => JobEnd::Done,
                     Some(head) => {
+                        if let SendEnd::Undeliverable(_, digits, rules) = &s.end {
+                            let told =
+                                reach::refused(c, self.workspace, self.now, &head, &error.code, digits, *rules).await?;
+                            self.events.extend(told);
+                        }
                         self.failed(head, Phase::Dead, EventKind::MessageDead, &error.code, &error.title);
                         JobEnd::Dead(error.clone())
                     }
@@ -516,7 +511,7 @@ impl Settling {
             return Ok(());
         }
         for (news, at) in rows {
-            if let Ok(News::Status { status, error }) = serde_json::from_str(&news)
+            if let Ok(News::Status { status, error, .. }) = serde_json::from_str(&news)
                 && head.stamps.merge(status, at)
             {
                 head.error = error.or_else(|| head.error.take());

@@ -89,6 +89,9 @@ impl State<'_> {
         if source == Source::Customer {
             self.consent(number, person, id, m);
         }
+        if origin.is_inbound() {
+            self.heard(person, m);
+        }
         self.file_media(number, id, m);
         for orphan in waiting {
             self.adopt(id, orphan);
@@ -227,8 +230,8 @@ impl State<'_> {
     /// Applies news to a message that is known.
     pub(super) fn apply_news(&mut self, id: MessageId, news: News, at: Millis) {
         match news {
-            News::Status { status, error } => {
-                self.climb(id, status, at, error);
+            News::Status { status, error, to } => {
+                self.climb(id, status, at, error, to.as_deref());
             }
             News::Edit { text, content } => {
                 let changed = self.change_message(id, |head| {

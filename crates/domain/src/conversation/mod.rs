@@ -8,6 +8,7 @@
 mod consent;
 mod messages;
 mod notices;
+mod reached;
 mod state;
 mod statuses;
 
@@ -19,6 +20,7 @@ use crate::ids::{ConsentId, IdSource, MessageId, NumberId, PersonId, Wamid};
 use crate::inbound::{InboundMessage, Update, UpdateKind};
 use crate::job::{Class, NewJob};
 use crate::message::{Conversation, MessageHead, NewIdentity, NewMessage, Person, StoredReaction};
+use crate::reach::{self, Book, Reach};
 use crate::status::Status;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -48,6 +50,10 @@ pub struct Keys {
     pub wamids: BTreeSet<(NumberId, Wamid)>,
     /// Messages named by our id.
     pub messages: BTreeSet<MessageId>,
+    /// Phone lines named, see [`reach::line`].
+    pub lines: BTreeSet<String>,
+    /// A send failed in a way that is evidence against a line: what is known of all lines of its person matters.
+    pub failures: bool,
     /// Something short was said or tapped: what stands in the consent ledger, and which questions are open, may matter.
     pub consent: bool,
 }
@@ -67,6 +73,9 @@ pub struct Snapshot {
     pub orphans: Vec<Orphan>,
     /// Identifiers that nobody has and somebody had who was erased.
     pub erased: HashSet<Identity>,
+    /// What is known of the lines named, and of all lines of people who are labelled as unreachable; when
+    /// [`Keys::failures`], or one of the orphans [`News::is_evidence`], of all lines of these people.
+    pub reach: Book,
     /// What these people allowed; loaded when [`Keys::consent`].
     pub standings: HashMap<PersonId, Standings>,
     /// The questions to them that are open; loaded when [`Keys::consent`].
@@ -96,6 +105,9 @@ pub enum News {
         status: Status,
         /// Code and title when it failed.
         error: Option<(String, String)>,
+        /// Whom it was sent to, digits, as WhatsApp says.
+        #[serde(default)]
+        to: Option<String>,
     },
     /// A new version.
     Edit {
@@ -117,6 +129,12 @@ impl News {
             Self::Edit { .. } => "edit",
             Self::Withdrawn => "withdrawn",
         }
+    }
+
+    /// True when it is evidence against the recipient's line.
+    #[must_use]
+    pub fn is_evidence(&self) -> bool {
+        matches!(self, Self::Status { error: Some((code, _)), .. } if reach::is_evidence(code))
     }
 }
 
@@ -176,6 +194,10 @@ pub struct Changes {
     pub answered: Vec<ConsentId>,
     /// Acknowledgements owed.
     pub thanks: Vec<Thanks>,
+    /// What is known of lines now.
+    pub reach: Vec<(String, Reach)>,
+    /// Who gets the label `unreachable`, and who loses it.
+    pub labels: Vec<(PersonId, bool)>,
 }
 
 /// What the fold may ask.
@@ -188,6 +210,8 @@ pub struct Context<'a> {
     pub directory: &'a dyn Directory,
     /// Words by which people withdraw and confirm.
     pub consent: &'a ConsentSettings,
+    /// When a line counts as dead.
+    pub reach: reach::Settings,
 }
 
 /// What the configuration knows about numbers.
@@ -230,6 +254,7 @@ pub fn keys_of(updates: &[Located], directory: &dyn Directory) -> Keys {
             }
             UpdateKind::Status(s) => {
                 keys.add_party(&s.recipient, &portfolio);
+                keys.failures |= s.errors.iter().any(|e| reach::is_evidence(&e.code.to_string()));
                 keys.messages.extend(s.opaque.as_ref().and_then(|o| o.parse::<MessageId>().ok()));
                 keys.wamids.extend(update.number.clone().map(|n| (n, s.wamid.clone())));
             }
@@ -249,6 +274,7 @@ impl Keys {
     }
 
     fn add_number(&mut self, digits: &str) {
+        self.lines.insert(reach::line(digits));
         for kind in [IdentityKind::WaId, IdentityKind::Phone] {
             self.identities.insert(Identity { kind, scope: String::new(), value: digits.to_owned() });
         }

@@ -9,6 +9,8 @@ use crate::ids::{ConversationId, MessageId, NumberId, PersonId, Wamid};
 use crate::inbound::Update;
 use crate::job::Class;
 use crate::message::{Conversation, MessageHead, NewIdentity, NewMessage, Person};
+use crate::profile::Unreachable;
+use crate::reach::Book;
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
 
@@ -35,6 +37,7 @@ pub(super) struct State<'a> {
     changed_messages: HashSet<MessageId>,
     pub(super) standings: HashMap<PersonId, Standings>,
     pub(super) requests: Vec<OpenRequest>,
+    pub(super) reach: Book,
     pub(super) changes: Changes,
 }
 
@@ -66,6 +69,7 @@ impl<'a> State<'a> {
             changed_messages: HashSet::new(),
             standings: snapshot.standings,
             requests: snapshot.requests,
+            reach: snapshot.reach,
             changes: Changes::default(),
         }
     }
@@ -171,6 +175,7 @@ impl<'a> State<'a> {
                 marketing_stopped_at: None,
                 preference_at: None,
                 profile_at: None,
+                unreachable: Unreachable::No,
                 created_at: self.context.now,
             },
         );
@@ -194,6 +199,20 @@ impl<'a> State<'a> {
                 self.event(EventKind::PersonChanged, Some(id), None, None, None, None, "{}".to_owned());
             }
         }
+    }
+
+    /// The person as known so far.
+    pub(super) fn person(&self, id: PersonId) -> Option<&Person> {
+        self.people.get(&id)
+    }
+
+    /// Remembers who bears the label `unreachable`; the row as such doesn't change.
+    pub(super) fn relabel(&mut self, id: PersonId, unreachable: bool) {
+        if let Some(person) = self.people.get_mut(&id) {
+            person.unreachable = if unreachable { Unreachable::Found } else { Unreachable::No };
+        }
+        self.changes.labels.retain(|(known, _)| *known != id);
+        self.changes.labels.push((id, unreachable));
     }
 
     /// The person's row, to be changed.
@@ -352,6 +371,8 @@ impl<'a> State<'a> {
         changes.changed_people.sort_by_key(|p| p.id);
         changes.changed_conversations.sort_by_key(|c| c.id);
         changes.changed_messages.sort_by_key(|m| m.id);
+        changes.labels.sort_unstable_by_key(|(id, _)| *id);
+        changes.reach = self.reach.into_changed();
         changes
     }
 }

@@ -24,7 +24,7 @@ impl State<'_> {
             return;
         };
         self.settle(id, s);
-        self.climb(id, status, s.at, error);
+        self.climb(id, status, s.at, error, s.recipient.wa_id.as_deref());
         if let Some(pricing) = &s.pricing {
             self.changes.pricing.push((id, pricing.clone()));
         }
@@ -59,8 +59,15 @@ impl State<'_> {
         }
     }
 
-    /// Takes one rung; says it once.
-    pub(super) fn climb(&mut self, id: MessageId, status: Status, at: Millis, error: Option<(String, String)>) {
+    /// Takes one rung; says it once. `to`: the digits of whom it was sent to.
+    pub(super) fn climb(
+        &mut self,
+        id: MessageId,
+        status: Status,
+        at: Millis,
+        error: Option<(String, String)>,
+        to: Option<&str>,
+    ) {
         let code = error.as_ref().map(|(code, _)| code.clone());
         let changed = self.change_message(id, |head| {
             let changed = head.stamps.merge(status, at);
@@ -72,6 +79,7 @@ impl State<'_> {
         if changed {
             let data = json!({ "status": status, "at": at, "code": code }).to_string();
             self.message_event(EventKind::MessageStatus, id, data);
+            self.reported(id, status, at, code, to);
         }
     }
 
@@ -79,7 +87,7 @@ impl State<'_> {
         let kept = self.keep_orphan(Orphan {
             number: number.clone(),
             wamid: s.wamid.clone(),
-            news: News::Status { status, error },
+            news: News::Status { status, error, to: s.recipient.wa_id.clone() },
             at: s.at,
         });
         if kept {

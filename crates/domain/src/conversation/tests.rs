@@ -10,9 +10,11 @@ use crate::inbound::{
     Edit, InboundMessage, MediaRef, NoticeError, Preference, Reaction, StatusUpdate, SystemChange, Update, UpdateKind,
 };
 use crate::message::{Conversation, MessageHead, NewMessage, Person, Phase};
+use crate::profile::Unreachable;
+use crate::reach::{self, Book, Reach};
 use crate::status::Status;
 use proptest::prelude::*;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use uuid::Uuid;
 
@@ -51,6 +53,7 @@ struct Model {
     reactions: BTreeMap<(Wamid, Option<PersonId>), (Option<String>, i64)>,
     orphans: Vec<Orphan>,
     events: Vec<NewEvent>,
+    reach: HashMap<String, Reach>,
     jobs: usize,
 }
 
@@ -86,8 +89,32 @@ impl Model {
             identities: links,
             messages: heads,
             standings: people.iter().map(|p| (*p, self.standings(*p))).collect(),
+            reach: self.book(keys, &people),
             requests: self.requests.iter().filter(|r| people.contains(&r.person)).cloned().collect(),
         }
+    }
+
+    fn book(&self, keys: &Keys, people: &[PersonId]) -> Book {
+        let mut book = Book::default();
+        let evidence = |o: &&Orphan| keys.wamids.contains(&(o.number.clone(), o.wamid.clone())) && o.news.is_evidence();
+        let all = keys.failures || self.orphans.iter().any(|o| evidence(&o));
+        let mut wanted = keys.lines.clone();
+        for id in people.iter().filter(|id| all || self.people[*id].unreachable != Unreachable::No) {
+            let theirs = self.identities.iter().filter(|(i, o)| *o == id && i.scope.is_empty());
+            let lines: BTreeSet<String> = theirs.map(|(i, _)| reach::line(&i.value)).collect();
+            wanted.extend(lines.iter().cloned());
+            book.of.insert(*id, lines);
+            let signs = self.messages.values().filter(|(h, _)| h.person == *id).filter_map(|(h, _)| {
+                let said = h.origin.is_inbound().then_some(h.at);
+                said.max(h.stamps.delivered).max(h.stamps.read).max(h.stamps.played)
+            });
+            if let Some(at) = signs.max() {
+                book.heard.insert(*id, at);
+            }
+        }
+        book.lines =
+            self.reach.iter().filter(|(l, _)| wanted.contains(*l)).map(|(l, r)| (l.clone(), r.clone())).collect();
+        book
     }
 
     fn standings(&self, person: PersonId) -> Standings {
@@ -97,7 +124,13 @@ impl Model {
 
     fn take(&mut self, updates: &[Located]) -> Changes {
         let keys = keys_of(updates, &OnePortfolio);
-        let context = Context { now: 1_000_000, ids: &self.ids, directory: &OnePortfolio, consent: &self.consent };
+        let context = Context {
+            now: 1_000_000,
+            ids: &self.ids,
+            directory: &OnePortfolio,
+            consent: &self.consent,
+            reach: reach::Settings { failures: 1 },
+        };
         let changes = fold(self.snapshot(&keys), updates, &context);
         self.apply(changes.clone());
         changes
@@ -112,6 +145,11 @@ impl Model {
         }
         for person in changes.changed_people {
             assert!(self.people.insert(person.id, person).is_some());
+        }
+        self.reach.extend(changes.reach);
+        for (id, unreachable) in changes.labels {
+            let found = if unreachable { Unreachable::Found } else { Unreachable::No };
+            self.people.get_mut(&id).unwrap().unreachable = found;
         }
         for identity in changes.ended_identities {
             self.identities.remove(&identity);
@@ -190,6 +228,9 @@ impl Model {
         lines.extend(
             self.reactions.iter().map(|((w, p), (e, _))| format!("reaction {w} {:?} {e:?}", p.as_ref().map(who))),
         );
+        lines.extend(self.people.values().map(|p| format!("unreachable {} {:?}", who(&p.id), p.unreachable)));
+        let dead = self.reach.iter().filter(|(_, r)| r.is_dead());
+        lines.extend(dead.map(|(l, r)| format!("dead {l} {:?}", r.dead_at)));
         lines.extend(self.orphans.iter().map(|o| format!("orphan {} {} {}", o.wamid, o.news.kind(), o.at)));
         lines.sort();
         lines
@@ -309,6 +350,8 @@ fn story() -> Vec<Located> {
         echo("e2", 2, 17),
         status("e2", 2, Status::Failed, 19),
         status("e2", 2, Status::Sent, 18),
+        echo("e3", 2, 96_000),
+        status("e3", 2, Status::Failed, 97_000),
         prefer("stop", 30),
         prefer("resume", 31),
         prefer("stop", 32),
@@ -461,7 +504,13 @@ fn a_restriction_holds_the_numbers_of_the_account() {
     let mut update = at(UpdateKind::Account(notice));
     update.update.field = "account_update".into();
     let ids = Counting::default();
-    let context = Context { now: 1_000_000, ids: &ids, directory: &TwoNumbers, consent: &ConsentSettings::default() };
+    let context = Context {
+        now: 1_000_000,
+        ids: &ids,
+        directory: &TwoNumbers,
+        consent: &ConsentSettings::default(),
+        reach: reach::Settings::default(),
+    };
     let changes = fold(Snapshot::default(), &[update], &context);
     let expected: Vec<_> = ["restricted/100", "restricted/101"].map(|s| (s.to_owned(), 5_000_000)).into();
     assert_eq!(changes.restrictions, expected);
@@ -495,4 +544,28 @@ fn what_is_said_in_a_group_or_by_the_business_withdraws_nothing() {
     assert!(model.entries.is_empty());
     model.take(&[message(stop("d"))]);
     assert_eq!((model.entries.len(), model.thanks.len()), (1, 1));
+}
+
+#[test]
+fn a_person_who_can_not_be_reached_is_labelled_and_a_message_takes_the_label_away() {
+    let mut model = Model::default();
+    model.take(&[text("a", 1, 10), echo("b", 1, 20)]);
+    model.take(&[status("b", 1, Status::Failed, 30)]);
+    let marked = |model: &Model| model.people.values().next().unwrap().unreachable;
+    assert_eq!(marked(&model), Unreachable::Found);
+    model.take(&[status("b", 1, Status::Failed, 30), text("late", 1, 25)]);
+    assert_eq!(marked(&model), Unreachable::Found, "what was said before the failure says nothing");
+    let hidden = Party { wa_id: None, ..person(1) };
+    model.take(&[message(InboundMessage { party: hidden, ..plain("c", 1, 40) })]);
+    assert_eq!(marked(&model), Unreachable::No, "also from somebody who hides their number");
+    let told = |kind| model.events.iter().filter(|e| e.kind == kind).count();
+    assert_eq!((told(EventKind::LineDead), told(EventKind::LineAlive)), (1, 1));
+}
+
+#[test]
+fn a_delivered_message_takes_the_label_away() {
+    let mut model = Model::default();
+    model.take(&[text("a", 1, 10), echo("b", 1, 20), echo("c", 1, 21), status("b", 1, Status::Failed, 30)]);
+    model.take(&[status("c", 1, Status::Delivered, 31)]);
+    assert_eq!(model.people.values().next().unwrap().unreachable, Unreachable::No);
 }

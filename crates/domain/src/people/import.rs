@@ -8,7 +8,7 @@ use crate::consent::{Entry, Proof, Source, entry_id};
 use crate::identity::{Identity, IdentityKind};
 use crate::ids::{IdSource, PersonId};
 use crate::message::NewIdentity;
-use crate::profile::{Field, Profile};
+use crate::profile::{Field, Item, Profile, outranks_lists};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What is stored about the identifiers of a batch of rows.
@@ -179,12 +179,10 @@ fn write(profile: &mut Profile, draft: &Draft, context: &Context<'_>) -> bool {
     let source = format!("import:{}", context.source);
     for (key, value) in &draft.fields {
         let replace = match profile.fields.get(key) {
-            None => true,
+            None => may_appear(profile, || Item::Field(key.clone()), context),
             Some(known) if known.value == *value => false,
-            // What a person typed in or the CRM says is not undone by a list, unless that is asked for.
-            Some(known) => {
-                context.overwrite || !(known.source.starts_with("agent:") || known.source.starts_with("crm:"))
-            }
+            // What one of our people or the CRM said is not undone by a list, unless that is asked for.
+            Some(known) => context.overwrite || !outranks_lists(&known.source),
         };
         if replace {
             let field = Field { value: value.clone(), at: context.now, source: source.clone() };
@@ -193,19 +191,35 @@ fn write(profile: &mut Profile, draft: &Draft, context: &Context<'_>) -> bool {
         }
     }
     for tag in &draft.tags {
-        changed |= profile.tags.insert(tag.clone());
+        if !profile.tags.contains(tag) && may_appear(profile, || Item::Tag(tag.clone()), context) {
+            changed |= profile.tags.insert(tag.clone());
+        }
     }
     for label in &draft.labels {
-        changed |= profile.labels.insert(*label);
+        if !profile.labels.contains(label) && may_appear(profile, || Item::Label(*label), context) {
+            changed |= profile.labels.insert(*label);
+        }
     }
     changed
+}
+
+/// Whether a list may bring what isn't there: not where somebody took it away. Overwritten, that decision is gone.
+fn may_appear(profile: &mut Profile, item: impl FnOnce() -> Item, context: &Context<'_>) -> bool {
+    if profile.decided.is_empty() {
+        return true;
+    }
+    let item = item();
+    if context.overwrite {
+        profile.decided.remove(&item);
+    }
+    !profile.decided.contains_key(&item)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::consent::{Action, Scope};
-    use crate::profile::Label;
+    use crate::profile::{Decided, Label};
     use proptest::prelude::*;
     use std::sync::atomic::{AtomicU64, Ordering};
     use uuid::Uuid;
@@ -313,6 +327,27 @@ mod tests {
         profile.fields.insert("name".into(), Field { value: "Right".into(), at: 1, source: "agent:eva".into() });
         view.profiles.insert(known, profile);
         assert_eq!(run(&[draft(1, None, "886912345678", "Wrong")], view).outcomes, [(Outcome::Unchanged, Some(known))]);
+    }
+
+    #[test]
+    fn a_list_does_not_bring_back_what_somebody_took_away_unless_it_overwrites() {
+        let known = PersonId(Uuid::from_u128(1));
+        let items = [Item::Field("name".into()), Item::Tag("vip".into()), Item::Label(Label::RefusesMarketing)];
+        let decided = items.map(|item| (item, Decided { at: 1, source: "cli:eva".into() })).into();
+        let row = Draft {
+            tags: vec!["vip".into()],
+            labels: vec![Label::RefusesMarketing],
+            ..draft(1, None, "886912345678", "Gone")
+        };
+        let mut view = View::default();
+        view.owners.insert(phone(IdentityKind::Phone, "886912345678"), known);
+        view.profiles.insert(known, Profile { decided, ..Profile::default() });
+        assert_eq!(run(std::slice::from_ref(&row), view.clone()).outcomes, [(Outcome::Unchanged, Some(known))]);
+        let ids = Counting(AtomicU64::new(100));
+        let context = Context { source: "list", now: 7, ids: &ids, overwrite: true, variants: &brazil };
+        let changed = decide(&[row], view, &context).changed.remove(0).1;
+        assert!(changed.tags.contains("vip") && changed.labels.contains(&Label::RefusesMarketing));
+        assert!(changed.get("name") == Some("Gone") && changed.decided.is_empty());
     }
 
     #[test]

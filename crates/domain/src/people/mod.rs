@@ -1,7 +1,10 @@
-//! People as lists: rows of a source that were read and normalised, cards of people who are stored, and what an import decides.
+//! People as lists: rows of a source that were read and normalised, cards of people who are stored, what an import or an edit
+//! decides, and by what people are listed.
 //! Must not touch: files and databases; rows and cards are passed in.
 
+pub mod edit;
 pub mod import;
+pub mod marks;
 
 use crate::Millis;
 use crate::consent::{Action, Scope};

@@ -4,12 +4,16 @@
 use crate::Millis;
 use crate::error::StoreError;
 use crate::event::Event;
+use crate::fields::{Definition, Fields};
 use crate::identity::Identity;
 use crate::ids::{PersonId, WorkspaceId};
+use crate::people::edit::{Edit, Edited, Refused};
 use crate::people::import::{Changes, View};
+use crate::people::marks::Mark;
 use crate::people::{Draft, PersonCard};
 use crate::ports::store::MessageView;
 use crate::profile::Profile;
+use crate::reach::Reach;
 use crate::survivorship::Facts;
 use async_trait::async_trait;
 use serde::Serialize;
@@ -60,6 +64,20 @@ pub struct Applied {
     pub unchanged: u64,
     /// Lines of rows whose people were erased.
     pub erased_lines: Vec<u64>,
+}
+
+/// What looking again at a field's values came to, for one page of people or several.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Rechecked {
+    /// The last person looked at; `None` at the end.
+    #[serde(skip)]
+    pub last: Option<PersonId>,
+    /// People whose value fits now.
+    pub fit: u64,
+    /// People whose value doesn't, and is kept as it was written.
+    pub as_written: u64,
+    /// People whose value was rewritten or moved.
+    pub changed: u64,
 }
 
 /// Two people who may be one.
@@ -216,6 +234,57 @@ pub trait People: Send + Sync {
         after: Option<PersonId>,
         limit: i64,
     ) -> Result<Vec<PersonCard>, StoreError>;
+
+    /// Those of [`Self::people`] who have all of these marks. Looked up, not searched for.
+    async fn people_marked(
+        &self,
+        workspace: WorkspaceId,
+        marks: Vec<Mark>,
+        after: Option<PersonId>,
+        limit: i64,
+    ) -> Result<Vec<PersonCard>, StoreError>;
+
+    /// Changes one person: all of it, or nothing and why. With a `person.changed` event and an entry of the audit log when
+    /// anything is different.
+    async fn edit(
+        &self,
+        workspace: WorkspaceId,
+        person: PersonId,
+        edit: Edit,
+    ) -> Result<Result<Edited, Refused>, StoreError>;
+
+    /// Adds a person, `person` being their new id, with a phone number in E.164 digits.
+    async fn add(
+        &self,
+        workspace: WorkspaceId,
+        person: PersonId,
+        digits: &str,
+        edit: Edit,
+    ) -> Result<Result<Edited, Refused>, StoreError>;
+
+    /// The fields that somebody defined.
+    async fn fields(&self, workspace: WorkspaceId) -> Result<Fields, StoreError>;
+
+    /// Defines a field, or changes its definition. It must have been checked. Stored values are looked at again by
+    /// [`Self::recheck_field`].
+    async fn define_field(&self, workspace: WorkspaceId, definition: Definition) -> Result<(), StoreError>;
+
+    /// Looks again at the values of a field of up to `limit` people after `after`: those that don't fit are kept as they were
+    /// written, those that fit now come back.
+    async fn recheck_field(
+        &self,
+        workspace: WorkspaceId,
+        key: &str,
+        after: Option<PersonId>,
+        limit: i64,
+        now: Millis,
+    ) -> Result<Rechecked, StoreError>;
+
+    /// Takes a definition away; values stay as text. False when there was none.
+    async fn remove_field(&self, workspace: WorkspaceId, key: &str) -> Result<bool, StoreError>;
+
+    /// What is known of a person's lines, where sends failed.
+    async fn reach(&self, workspace: WorkspaceId, person: PersonId) -> Result<Vec<(String, Reach)>, StoreError>;
 
     /// These people, whoever exists, merged ones too.
     async fn cards(&self, workspace: WorkspaceId, ids: &[PersonId]) -> Result<Vec<PersonCard>, StoreError>;

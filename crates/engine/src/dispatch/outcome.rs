@@ -13,6 +13,7 @@ use ponte_domain::outbound::Outbound;
 use ponte_domain::policy::{Decision, decide};
 use ponte_domain::ports::channel::{Accepted, Address};
 use ponte_domain::ports::store::{OutMessage, SendEnd, SendSettlement, SendTask, SendWhat};
+use ponte_domain::reach;
 use ponte_domain::retry::Verdict;
 use ponte_domain::{MINUTE, Millis};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -129,7 +130,12 @@ async fn message(world: &World, number: &NumberId, tally: &Tally, task: &SendTas
                 held: accepted.held,
             }
         }
-        Err(error) => verdict(world, number, task, error).await,
+        Err(error) => match (verdict(world, number, task, error).await, to) {
+            (SendEnd::Dead(error), Address::Phone(digits)) if reach::is_evidence(&error.code) => {
+                SendEnd::Undeliverable(error, digits.clone(), world.settings.reach)
+            }
+            (end, _) => end,
+        },
     }
 }
 
@@ -199,7 +205,7 @@ pub(super) fn count(world: &World, batch: &[SendSettlement]) {
             SendEnd::Refused(_) => pulse.sends_refused.add(1),
             SendEnd::Retry(..) => pulse.sends_retried.add(1),
             SendEnd::Unknown(..) => pulse.sends_unknown.add(1),
-            SendEnd::Dead(_) => pulse.dead_letters.add(1),
+            SendEnd::Dead(_) | SendEnd::Undeliverable(..) => pulse.dead_letters.add(1),
             SendEnd::AlreadyAccepted | SendEnd::PutBack(_) | SendEnd::Drop => {}
         }
     }

@@ -7,6 +7,7 @@ pub mod contacts;
 pub mod dead_letters;
 pub mod demo;
 pub mod events;
+pub mod fields;
 pub mod journal;
 pub mod messages;
 pub mod migrate;

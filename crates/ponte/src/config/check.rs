@@ -100,6 +100,7 @@ pub(super) fn read(mut table: Table, environment: Environment<'_>, errors: &mut 
     check_whatsapp(&whatsapp, errors);
     check_dispatch(&dispatch, errors);
     let url = check_database(&database.url, errors)?;
+    let (policy, reach) = policy?;
     Some(Settings {
         server: server?,
         database: url,
@@ -116,7 +117,8 @@ pub(super) fn read(mut table: Table, environment: Environment<'_>, errors: &mut 
         crms,
         allow_private: egress?.allow_private,
         consent: consent?,
-        policy: policy?,
+        policy,
+        reach,
         contacts: contacts?,
     })
 }

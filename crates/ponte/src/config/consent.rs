@@ -4,6 +4,7 @@ use super::check::ConfigErrors;
 use super::sections::{RawConsent, RawPolicy};
 use ponte_domain::consent::{ConsentSettings, Words};
 use ponte_domain::policy::{PolicySettings, QuietHours};
+use ponte_domain::reach;
 use ponte_domain::{HOUR, Millis};
 
 /// WhatsApp's limit for the title of a reply button, characters.
@@ -55,7 +56,7 @@ fn hours(hours: f64) -> Millis {
     (hours * HOUR as f64) as Millis
 }
 
-pub(super) fn check_policy(raw: RawPolicy, errors: &mut ConfigErrors) -> Option<PolicySettings> {
+pub(super) fn check_policy(raw: RawPolicy, errors: &mut ConfigErrors) -> Option<(PolicySettings, reach::Settings)> {
     let mut minute = |name: &str, text: &str| {
         let read = time_of_day(text);
         if read.is_none() {
@@ -74,12 +75,16 @@ pub(super) fn check_policy(raw: RawPolicy, errors: &mut ConfigErrors) -> Option<
             errors.add("[policy] no_marketing_to", problem, "write two capital letters, ISO 3166-1: \"US\"");
         }
     }
-    Some(PolicySettings {
+    if !(1..=10).contains(&raw.unreachable_after) {
+        errors.add("[policy] unreachable_after", format!("is {}", raw.unreachable_after), "give 1 to 10 failures");
+    }
+    let policy = PolicySettings {
         marketing_per_day: raw.marketing_per_day,
         marketing_per_week: raw.marketing_per_week,
         quiet: QuietHours::new(from?, until?),
         no_marketing_to: raw.no_marketing_to,
-    })
+    };
+    Some((policy, reach::Settings { failures: raw.unreachable_after }))
 }
 
 /// Minutes after midnight.

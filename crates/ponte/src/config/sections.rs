@@ -52,6 +52,8 @@ pub struct Settings {
     pub policy: PolicySettings,
     /// `[contacts]`
     pub contacts: Contacts,
+    /// `[policy]`: when a line counts as dead.
+    pub reach: ponte_domain::reach::Settings,
 }
 
 /// `[server]`
@@ -357,4 +359,5 @@ pub(super) struct RawPolicy {
     pub(super) quiet_from: String,
     pub(super) quiet_until: String,
     pub(super) no_marketing_to: Vec<String>,
+    pub(super) unreachable_after: u8,
 }

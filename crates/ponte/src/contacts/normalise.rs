@@ -1,9 +1,11 @@
 //! From a row of a table to a draft of a person, or to the reasons why not. A row is taken whole or not at all: one cell that
-//! can't be right rejects it, with what is wrong and how to mend it.
+//! can't be right rejects it, with what is wrong and how to mend it. A field's value that doesn't fit its type rejects nothing: it is
+//! kept as it was written, and counted.
 //! Must not touch: files and the database.
 
 use ponte_domain::Millis;
 use ponte_domain::consent::{Action, Scope};
+use ponte_domain::fields::{Fields, Kind, keep};
 use ponte_domain::people::{Draft, OldConsent};
 use ponte_domain::phone::{Line, PhoneProblem, Region};
 use ponte_domain::profile::{Label, core};
@@ -33,6 +35,8 @@ pub struct Rules {
     pub country: Option<Region>,
     /// What is stated about the consent of all rows.
     pub consent: StatedConsent,
+    /// The fields that somebody defined.
+    pub fields: Fields,
 }
 
 /// What is stated about old consent where the table doesn't say it.
@@ -60,6 +64,8 @@ pub struct Taken {
     pub flagged: Vec<Line>,
     /// Why what the row says about consent doesn't count; it is kept as fields.
     pub consent_kept: Option<&'static str>,
+    /// Fields whose value doesn't fit, and is kept as it was written.
+    pub as_written: Vec<String>,
 }
 
 impl Rules {
@@ -69,7 +75,7 @@ impl Rules {
     /// The first thing that is wrong with it.
     pub fn read(&self, row: &Row) -> Result<Taken, Problem> {
         let mut draft = Draft { line: row.line(), ..Draft::default() };
-        let mut flagged = Vec::new();
+        let (mut flagged, mut unfit) = (Vec::new(), Vec::new());
         let country = self.country_of(row).or(self.country);
         let (mut first, mut last) = ("", "");
         let mut consent = ConsentCells::default();
@@ -94,7 +100,21 @@ impl Rules {
                 }
                 ColumnUse::FirstName => first = cell,
                 ColumnUse::LastName => last = cell,
-                ColumnUse::Field(key) => field(&mut draft, place, key, cell)?,
+                ColumnUse::Field(key) => {
+                    let said = match self.fields.get(key) {
+                        // Yes and no in the languages of tables.
+                        Some(d) if d.kind == Kind::Boolean => {
+                            yes(cell).map_or(cell, |y| if y { "true" } else { "false" })
+                        }
+                        _ => cell,
+                    };
+                    let (kept, value, fits) = keep(&self.fields, key, said, country);
+                    let value = if fits { value } else { cell.to_owned() };
+                    if !fits {
+                        unfit.push((place, key.clone()));
+                    }
+                    draft.fields.push((kept, value));
+                }
                 ColumnUse::Tags => {
                     draft
                         .tags
@@ -117,6 +137,17 @@ impl Rules {
         }
         let known =
             draft.key.is_some() || !draft.phones.is_empty() || draft.fields.iter().any(|(k, _)| k == core::EMAIL);
+        if !known && let Some((place, _)) = unfit.iter().find(|(_, key)| key == core::EMAIL) {
+            let value = row.get(*place).unwrap_or_default().trim().to_owned();
+            let problem = self.fields.read(core::EMAIL, &value, None).err().map(|e| e.unfit);
+            return Err(Problem {
+                column: Some(*place),
+                value,
+                code: problem.as_ref().map_or("email_invalid", |p| p.code),
+                reason: "Nothing but this tells who the row is about, and it is no e-mail address.".into(),
+                suggestion: problem.map(|p| p.suggestion).unwrap_or_default(),
+            });
+        }
         if !known {
             return Err(Problem {
                 column: None,
@@ -136,7 +167,8 @@ impl Rules {
                 Some(why)
             }
         };
-        Ok(Taken { draft, flagged, consent_kept })
+        let as_written = unfit.into_iter().map(|(_, key)| key).collect();
+        Ok(Taken { draft, flagged, consent_kept, as_written })
     }
 
     /// The row's own country, when a column tells it as two letters.
@@ -204,7 +236,7 @@ pub fn moment(text: &str, end_of_day: bool) -> Option<Millis> {
     if let Ok(moment) = text.parse::<jiff::Timestamp>() {
         return Some(moment.as_millisecond());
     }
-    let day: jiff::civil::Date = day(text)?.parse().ok()?;
+    let day: jiff::civil::Date = ponte_domain::fields::read(Kind::Date, &[], text, None).ok()?.parse().ok()?;
     let clock = text.split_once([' ', 'T']).and_then(|(_, clock)| clock.trim().parse::<jiff::civil::Time>().ok());
     let time = match clock {
         Some(time) if time != jiff::civil::Time::midnight() => time,
@@ -233,67 +265,6 @@ fn whole_name(first: &str, last: &str) -> String {
     format!("{first} {last}").trim().to_owned()
 }
 
-fn field(draft: &mut Draft, place: usize, key: &str, cell: &str) -> Result<(), Problem> {
-    let value = match key {
-        core::EMAIL => {
-            let email = cell.to_lowercase();
-            if !is_email(&email) {
-                return Err(Problem {
-                    column: Some(place),
-                    value: cell.to_owned(),
-                    code: "email_invalid",
-                    reason: "This is no e-mail address.".into(),
-                    suggestion: "Write it as name@example.com, or leave it empty.".into(),
-                });
-            }
-            email
-        }
-        core::BIRTHDAY => match day(cell) {
-            Some(day) => day,
-            None => {
-                // Not lost: kept as it was written, under a name that says so.
-                draft.fields.push(("birthday_as_written".to_owned(), cell.to_owned()));
-                return Ok(());
-            }
-        },
-        core::COUNTRY if cell.len() == 2 => cell.to_ascii_uppercase(),
-        _ => cell.to_owned(),
-    };
-    draft.fields.push((key.to_owned(), value));
-    Ok(())
-}
-
-fn is_email(text: &str) -> bool {
-    let Some((name, host)) = text.rsplit_once('@') else { return false };
-    let plain = |s: &str| !s.is_empty() && !s.contains(char::is_whitespace) && !s.contains([',', ';', '<', '>', '"']);
-    plain(name)
-        && plain(host)
-        && host.contains('.')
-        && !host.starts_with('.')
-        && !host.ends_with('.')
-        && !host.contains("..")
-        && text.len() <= 254
-}
-
-/// `YYYY-MM-DD` of a date with the year first, or with a day that can't be a month; `None` where day and month can't be told
-/// apart or there is no such day.
-fn day(text: &str) -> Option<String> {
-    let text = text.split([' ', 'T']).next().unwrap_or_default();
-    let parts: Vec<&str> = text.split(['-', '/', '.', '年', '月', '日']).filter(|p| !p.is_empty()).collect();
-    let number = |s: &&str| s.parse::<i16>().ok();
-    let [a, b, c] = parts.as_slice() else { return None };
-    let (year, month, day) = match (a.len(), c.len()) {
-        (4, _) => (number(a)?, number(b)?, number(c)?),
-        (_, 4) if number(a)? > 12 => (number(c)?, number(b)?, number(a)?),
-        (_, 4) if number(b)? > 12 => (number(c)?, number(a)?, number(b)?),
-        // A dot is written only where the day comes first.
-        (_, 4) if text.contains('.') || a == b => (number(c)?, number(b)?, number(a)?),
-        _ => return None,
-    };
-    let date = jiff::civil::Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()?;
-    Some(date.to_string())
-}
-
 fn label(draft: &mut Draft, place: usize, name: &str, cell: &str) -> Result<(), Problem> {
     match (yes(cell), Label::parse(name)) {
         (Some(true), Some(label)) if !draft.labels.contains(&label) => draft.labels.push(label),
@@ -314,23 +285,6 @@ fn label(draft: &mut Draft, place: usize, name: &str, cell: &str) -> Result<(), 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn days_that_can_be_told_and_days_that_can_not() {
-        for (text, want) in [
-            ("1990-02-28", Some("1990-02-28")),
-            ("31/12/1985", Some("1985-12-31")),
-            ("12/31/1985", Some("1985-12-31")),
-            ("5.6.1970", Some("1970-06-05")),
-            ("1984年3月7日", Some("1984-03-07")),
-            ("2001-05-06 00:00:00", Some("2001-05-06")),
-            ("03/04/1990", None),
-            ("31/02/1990", None),
-            ("soon", None),
-        ] {
-            assert_eq!(day(text).as_deref(), want, "{text}");
-        }
-    }
 
     #[test]
     fn a_moment_is_read_with_its_time_or_as_a_day() {
@@ -368,10 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_and_names() {
-        assert!(
-            is_email("a@b.co") && !is_email("a@b") && !is_email("a b@c.de") && !is_email("@b.co") && !is_email("a@.co")
-        );
+    fn first_and_last_name_make_the_whole_one() {
         assert_eq!(whole_name("小明", "王"), "王小明");
         assert_eq!(whole_name("Ana", "Lima"), "Ana Lima");
         assert_eq!(whole_name("", "Lima"), "Lima");

@@ -36,6 +36,8 @@ pub struct Counted {
     pub consent: BTreeMap<String, u64>,
     /// Rows whose word on consent doesn't count, by reason; it is kept as fields.
     pub consent_kept_as_fields: BTreeMap<String, u64>,
+    /// Values that don't fit their field, by field; kept as they were written, their rows were taken.
+    pub as_written: BTreeMap<String, u64>,
     /// Rows whose first number an earlier row of the file has too.
     pub repeated_numbers: u64,
 }
@@ -121,6 +123,7 @@ struct Notes {
     flagged: Vec<Line>,
     consent: Option<Action>,
     consent_kept: Option<&'static str>,
+    as_written: Vec<String>,
 }
 
 enum Done {
@@ -144,12 +147,12 @@ impl Normalised {
                 Raw::Bad(bad) => Done::Bad(bad),
                 Raw::Row(row) => match rules.read(&row) {
                     Err(problem) => Done::Rejected(row, problem),
-                    Ok(Taken { draft, flagged, consent_kept }) => {
+                    Ok(Taken { draft, flagged, consent_kept, as_written }) => {
                         let before = normalised.drafts.len();
                         serde_json::to_writer(&mut normalised.drafts, &draft)?;
                         let length = u32::try_from(normalised.drafts.len() - before);
                         let consent = draft.consent.as_ref().map(|said| said.action);
-                        let notes = Notes { flagged, consent, consent_kept };
+                        let notes = Notes { flagged, consent, consent_kept, as_written };
                         Done::Taken(place(&draft), length.context("a row of more than 4 GiB")?, notes)
                     }
                 },
@@ -171,6 +174,9 @@ impl Counted {
         }
         if let Some(why) = notes.consent_kept {
             *self.consent_kept_as_fields.entry(why.to_owned()).or_default() += 1;
+        }
+        for key in &notes.as_written {
+            *self.as_written.entry(key.clone()).or_default() += 1;
         }
     }
 }

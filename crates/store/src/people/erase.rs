@@ -207,6 +207,7 @@ pub(crate) async fn erase(
         digests.into_iter().map(|d| vals![workspace.0, d, now]).collect(),
     )
     .await?;
+    crate::reach::forget(c, workspace, &identities).await?;
     let mut erased = Erased { people: family.len() as u64, identities: identities.len() as u64, ..Erased::default() };
     for one in &family {
         erased.messages += one_person(c, workspace, *one, now).await?;
@@ -283,6 +284,7 @@ async fn one_person(c: &mut Conn, workspace: WorkspaceId, person: PersonId, now:
         "DELETE FROM consent_state WHERE workspace_id = $1 AND person_id = $2",
         "DELETE FROM consent_request WHERE workspace_id = $1 AND person_id = $2",
         "DELETE FROM consent_thanks WHERE workspace_id = $1 AND person_id = $2",
+        "DELETE FROM person_mark WHERE workspace_id = $1 AND person_id = $2",
         "DELETE FROM duplicate_pair WHERE workspace_id = $1 AND a = $2",
         "DELETE FROM duplicate_pair WHERE workspace_id = $1 AND b = $2",
         "DELETE FROM merge_message WHERE workspace_id = $1 AND merge_id IN (SELECT id FROM merge_record \

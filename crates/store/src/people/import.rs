@@ -3,7 +3,7 @@
 //! Hot: a million rows go through here. Rows come sorted by their first number, so that the tables' indexes grow at their
 //! ends; what can't exist yet isn't looked for.
 
-use super::{links, packed};
+use super::{links, marks, packed};
 use crate::conn::{Conn, Val, vals};
 use ponte_domain::Millis;
 use ponte_domain::error::StoreError;
@@ -276,6 +276,7 @@ async fn write(c: &mut Conn, workspace: WorkspaceId, now: Millis, changes: &Chan
         |(id, profile)| vals![id.0, packed::pack(profile), packed::labels(profile)],
     )
     .await?;
+    marks::add(c, workspace, &changes.created).await?;
     write_profiles(c, workspace, now, &changes.changed).await?;
     let mut identities: Vec<Vec<&NewIdentity>> = Vec::new();
     for new in &changes.identities {
@@ -321,7 +322,7 @@ pub(crate) async fn write_profiles(
         rows,
     )
     .await?;
-    Ok(())
+    marks::write(c, workspace, profiles).await
 }
 
 pub(crate) async fn finish(

@@ -4,7 +4,7 @@
 //! Failure story: a merge is one transaction, so killed anywhere it happened or it didn't.
 
 use super::moves::{self, Belongings, Moved, Past};
-use super::{cards, packed};
+use super::{cards, marks, packed};
 use crate::conn::{Conn, Val, vals};
 use crate::{events, load};
 use ponte_domain::Millis;
@@ -118,6 +118,8 @@ struct Made {
     with_past: Vec<PersonId>,
     /// Rows of survivors: id, profile, labels, stops.
     survivors: BTreeMap<PersonId, Vec<Val>>,
+    /// By what they are listed now.
+    profiles: BTreeMap<PersonId, Profile>,
     /// Rows of the records, but for the end that all have in common.
     records: Vec<(Vec<Val>, String)>,
     events: Vec<NewEvent>,
@@ -166,6 +168,7 @@ impl Made {
             survivor.stopped_at,
             survivor.preference_at
         ];
+        self.profiles.insert(order.survivor, profile.clone());
         self.survivors.insert(order.survivor, row);
         self.gone.push((order.other, order.survivor));
         let row = vals![workspace.0, order.id, order.survivor.0, order.other.0, order.score, order.reasons.join(",")];
@@ -214,6 +217,12 @@ impl Made {
             self.gone.iter().map(|(other, survivor)| vals![other.0, survivor.0]).collect(),
         )
         .await?;
+        // Who is part of somebody is listed no more.
+        let gone: Vec<PersonId> = ends.keys().copied().collect();
+        marks::remove(c, workspace, &gone).await?;
+        let standing: Vec<(PersonId, Profile)> =
+            self.profiles.into_iter().filter(|(id, _)| !ends.contains_key(id)).collect();
+        marks::write(c, workspace, &standing).await?;
         let records = self.records.into_iter().map(|(mut row, before)| {
             row.extend(vals![now, by, before]);
             row

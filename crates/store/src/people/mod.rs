@@ -1,12 +1,15 @@
 //! People as lists, behind the `People` port: imports, pages, merges, pairs for review, erasure, the audit log.
-//! May touch: person, identity, conversation and message rows by person, and the tables of migration 4.
+//! May touch: person, identity, conversation and message rows by person, and the tables of migrations 4 and 7.
 //! Must not touch: lanes and limits; whoever follows a merge reads its event.
 
 mod cards;
+mod edit;
 mod erase;
+mod fields;
 mod import;
 mod links;
 mod log;
+mod marks;
 mod merge;
 mod moves;
 mod packed;
@@ -15,6 +18,8 @@ mod unmerge;
 
 pub(crate) use erase::known as known_as_erased;
 pub(crate) use erase::remove;
+pub(crate) use marks::relabel;
+pub(crate) use packed::unpack;
 
 use crate::content;
 use crate::store::{SqlStore, write};
@@ -22,14 +27,18 @@ use async_trait::async_trait;
 use ponte_domain::Millis;
 use ponte_domain::error::StoreError;
 use ponte_domain::event::Event;
+use ponte_domain::fields::{Definition, Fields};
 use ponte_domain::identity::Identity;
 use ponte_domain::ids::{PersonId, WorkspaceId};
+use ponte_domain::people::edit::{Edit, Edited, Refused};
+use ponte_domain::people::marks::Mark;
 use ponte_domain::people::{Draft, PersonCard};
 use ponte_domain::ports::people::{
     Applied, AuditEntry, DuplicatePair, Erased, ImportFn, ImportRun, MergeFn, MergeOrder, MergeRecord, NewAudit,
-    People, VariantsFn,
+    People, Rechecked, VariantsFn,
 };
 use ponte_domain::ports::store::MessageView;
+use ponte_domain::reach::Reach;
 use ponte_domain::survivorship::Facts;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -107,6 +116,70 @@ impl People for SqlStore {
         limit: i64,
     ) -> Result<Vec<PersonCard>, StoreError> {
         cards::page(&mut self.reader().await?, workspace, after, limit).await
+    }
+
+    async fn people_marked(
+        &self,
+        workspace: WorkspaceId,
+        wanted: Vec<Mark>,
+        after: Option<PersonId>,
+        limit: i64,
+    ) -> Result<Vec<PersonCard>, StoreError> {
+        marks::page(&mut self.reader().await?, workspace, &wanted, after, limit).await
+    }
+
+    async fn edit(
+        &self,
+        workspace: WorkspaceId,
+        person: PersonId,
+        edit: Edit,
+    ) -> Result<Result<Edited, Refused>, StoreError> {
+        write!(self, (edit), |c| edit::edit(c, workspace, person, &edit).await)
+    }
+
+    async fn add(
+        &self,
+        workspace: WorkspaceId,
+        person: PersonId,
+        digits: &str,
+        edit: Edit,
+    ) -> Result<Result<Edited, Refused>, StoreError> {
+        let digits = digits.to_owned();
+        write!(self, (digits, edit), |c| edit::add(c, workspace, person, &digits, &edit).await)
+    }
+
+    async fn fields(&self, workspace: WorkspaceId) -> Result<Fields, StoreError> {
+        fields::load(&mut self.reader().await?, workspace).await
+    }
+
+    async fn define_field(&self, workspace: WorkspaceId, definition: Definition) -> Result<(), StoreError> {
+        write!(self, (definition), |c| fields::define(c, workspace, &definition).await)
+    }
+
+    async fn recheck_field(
+        &self,
+        workspace: WorkspaceId,
+        key: &str,
+        after: Option<PersonId>,
+        limit: i64,
+        now: Millis,
+    ) -> Result<Rechecked, StoreError> {
+        let key = key.to_owned();
+        write!(self, (key), |c| fields::recheck_page(c, workspace, &key, after, limit, now).await)
+    }
+
+    async fn remove_field(&self, workspace: WorkspaceId, key: &str) -> Result<bool, StoreError> {
+        let key = key.to_owned();
+        write!(self, (key), |c| fields::remove(c, workspace, &key).await)
+    }
+
+    async fn reach(&self, workspace: WorkspaceId, person: PersonId) -> Result<Vec<(String, Reach)>, StoreError> {
+        let mut c = self.reader().await?;
+        let links = crate::load::identities_of(&mut c, workspace, &[person].into()).await?;
+        let lines = links.iter().filter_map(|l| crate::reach::line_of(&l.identity)).collect();
+        let mut found: Vec<_> = crate::reach::lines(&mut c, workspace, &lines).await?.into_iter().collect();
+        found.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        Ok(found)
     }
 
     async fn cards(&self, workspace: WorkspaceId, ids: &[PersonId]) -> Result<Vec<PersonCard>, StoreError> {

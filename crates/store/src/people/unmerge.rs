@@ -3,7 +3,7 @@
 
 use super::merge::{Before, RecordRow, Side, told};
 use super::moves::{CONSENT, THREAD, Thread, move_contact, stand_anew, write_thread};
-use super::{cards, packed};
+use super::{cards, marks, packed};
 use crate::conn::{Conn, vals};
 use crate::events;
 use ponte_domain::Millis;
@@ -143,6 +143,7 @@ async fn restore(
         vals![workspace.0, person.0, packed::pack(profile), packed::labels(profile), was.changed_at],
     )
     .await?;
+    marks::write(c, workspace, &[(person, profile.clone())]).await?;
     // A stop that was said after the merge stays.
     c.exec(
         "UPDATE person SET marketing_stopped_at = $3, preference_at = $4 WHERE workspace_id = $1 AND id = $2 \

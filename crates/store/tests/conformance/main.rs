@@ -9,6 +9,7 @@ mod support;
 
 mod consent;
 mod crm;
+mod edits;
 mod events;
 mod failure;
 mod flat;

@@ -91,7 +91,13 @@ impl World {
             fold(
                 snapshot,
                 &located,
-                &Context { now, ids: &*ids, directory: &Numbers, consent: &ConsentSettings::default() },
+                &Context {
+                    now,
+                    ids: &*ids,
+                    directory: &Numbers,
+                    consent: &ConsentSettings::default(),
+                    reach: ponte_domain::reach::Settings::default(),
+                },
             )
         });
         self.store.ingest(self.workspace, None, segments, keys, folding).await.expect("ingested")
@@ -235,6 +241,7 @@ pub fn person(id: PersonId, now: Millis) -> Person {
         marketing_stopped_at: None,
         preference_at: None,
         profile_at: None,
+        unreachable: ponte_domain::profile::Unreachable::No,
         created_at: now,
     }
 }

@@ -281,6 +281,8 @@ pub enum SendEnd {
     Unknown(Millis, CallError),
     /// Given up.
     Dead(CallError),
+    /// Given up, in a way that is evidence against the line with these digits.
+    Undeliverable(CallError, String, crate::reach::Settings),
     /// Nothing to do: the job is removed.
     Drop,
 }

@@ -13,6 +13,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use ponte_domain::consent::Scope;
 use ponte_domain::phone::Region;
+use ponte_domain::ports::people::People;
 use ponte_store::Database;
 use ponte_tables::mapping::{Guess, Mapping, guess};
 use ponte_tables::write::Rejects;
@@ -124,7 +125,10 @@ pub async fn run(settings: Settings, options: Options) -> Result<ExitCode> {
         let lines: Vec<String> = problems.iter().map(|p| format!("  {p}")).collect();
         anyhow::anyhow!("the mapping doesn't fit the table:\n{}", lines.join("\n"))
     })?;
-    let rules = Rules { uses, country, consent: stated(&options)? };
+    let store = open(&settings).await?;
+    let fields = store.fields(WORKSPACE).await?;
+    store.close().await;
+    let rules = Rules { uses, country, fields, consent: stated(&options)? };
     if options.preview {
         return preview(&source, &options, &guesses, &rules, &samples);
     }
@@ -232,6 +236,7 @@ async fn import(
     let how = serde_json::to_string(&json!([
         mapping,
         rules.country,
+        rules.fields.defined().collect::<Vec<_>>(),
         options.overwrite,
         options.sheet,
         options.encoding,
@@ -348,6 +353,9 @@ fn show(options: &Options, source: &str, report: &Report, took: Duration, reject
     println!("  {:>9}  rows repeat a number of the table", c.repeated_numbers);
     for (kind, n) in &c.flagged {
         println!("  {n:>9}  numbers are {kind}: taken, and worth a look");
+    }
+    for (key, n) in &c.as_written {
+        println!("  {n:>9}  values of {key} don't fit: kept as {key}_as_written");
     }
     if let Some(path) = rejected {
         println!("  rejected rows, with reasons: {}\n  mend them there and import that file", path.display());

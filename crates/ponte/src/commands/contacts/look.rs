@@ -1,6 +1,6 @@
 //! `ponte contacts show | timeline | merges | export`.
 
-use super::{note, open, person};
+use super::{card_json, note, open, person};
 use crate::adapters::DiskBlobs;
 use crate::commands::{print_json, when};
 use crate::config::Settings;
@@ -106,11 +106,15 @@ pub async fn show(settings: Settings, options: Show) -> Result<ExitCode> {
     let store = open(&settings).await?;
     let id = person(&store, &options.person).await?;
     let card = store.cards(WORKSPACE, &[id]).await?.into_iter().next().context("there is no such person")?;
+    let reach = store.reach(WORKSPACE, id).await?;
     store.close().await;
     if options.json {
-        print_json(&json!({ "id": card.id, "name": card.name(), "whatsapp_name": card.whatsapp_name,
-            "profile": card.profile, "identities": card.identities, "created_at": card.created_at,
-            "changed_at": card.changed_at, "merged_into": card.merged_into }))?;
+        let mut all = card_json(&card);
+        let lines: Vec<_> = reach.iter().map(|(line, known)| json!({ "line": line, "reach": known })).collect();
+        if let Some(all) = all.as_object_mut() {
+            all.insert("lines".into(), lines.into());
+        }
+        print_json(&all)?;
         return Ok(ExitCode::SUCCESS);
     }
     println!("{}  {}", card.id, card.name().unwrap_or("(no name)"));
@@ -119,6 +123,15 @@ pub async fn show(settings: Settings, options: Show) -> Result<ExitCode> {
     }
     for identity in &card.identities {
         println!("  {:<16} {} {}", identity.kind.as_str(), identity.value, identity.scope);
+    }
+    for (line, known) in &reach {
+        let Some(last) = known.failures.last() else { continue };
+        let what = match known.dead_at {
+            Some(at) => format!("dead since {}", when(at)),
+            None => "sends failed".to_owned(),
+        };
+        let (n, code, message) = (known.failures.len(), &last.code, last.message);
+        println!("  {line:<16} {what}: {n} failures, last {code} {} ({message})", when(last.at));
     }
     for (key, field) in &card.profile.fields {
         println!("  {key:<16} {}   ({}, {})", field.value, field.source, when(field.at));

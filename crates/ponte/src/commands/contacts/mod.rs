@@ -1,6 +1,8 @@
 //! `ponte contacts`: people as lists.
 
+mod edit;
 mod import;
+mod list;
 mod look;
 mod source;
 mod tidy;
@@ -11,9 +13,11 @@ use crate::wiring::{self, WORKSPACE};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use ponte_domain::ids::PersonId;
+use ponte_domain::people::PersonCard;
 use ponte_domain::ports::people::{NewAudit, People};
+use ponte_domain::profile::Label;
 use ponte_store::SqlStore;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::process::ExitCode;
 
 /// Options of `ponte contacts`.
@@ -43,6 +47,16 @@ enum What {
     Merges(look::Merges),
     /// Erase a person's data for good; a keyed hash stays, so that nobody brings them back unseen.
     Erase(tidy::Erase),
+    /// List people, page by page: all, or those with a tag, a label, a value of a defined field.
+    List(list::Options),
+    /// Add one person by number.
+    Add(edit::Add),
+    /// Change fields of a person: key=value, --unset key.
+    Set(edit::Set),
+    /// Give tags to a person (+vip) and take them away (-lead).
+    Tag(edit::Words),
+    /// Give labels to a person (+blocked) and take them away (-test): refuses_marketing, blocked, employee, test, unreachable.
+    Label(edit::Words),
     /// Show a person: identifiers, fields, tags, labels.
     Show(look::Show),
     /// Show what happened to a person, newest first.
@@ -64,22 +78,32 @@ pub async fn run(settings: Settings, options: Options) -> anyhow::Result<ExitCod
         What::KeepApart(options) => tidy::keep_apart(settings, options).await,
         What::Merges(options) => look::merges(settings, options).await,
         What::Erase(options) => tidy::erase(settings, options).await,
+        What::List(options) => list::run(settings, options).await,
+        What::Add(options) => edit::add(settings, options).await,
+        What::Set(options) => edit::set(settings, options).await,
+        What::Tag(options) => edit::tag(settings, options).await,
+        What::Label(options) => edit::label(settings, options).await,
         What::Show(options) => look::show(settings, options).await,
         What::Timeline(options) => look::timeline(settings, options).await,
     }
 }
 
-/// Who runs this command, for the audit log.
+/// Who runs this command, for the audit log and the story of fields.
 pub(super) fn who() -> String {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "unknown".into());
     format!("cli:{user}")
 }
 
-async fn open(settings: &Settings) -> anyhow::Result<SqlStore> {
+pub(super) async fn open(settings: &Settings) -> anyhow::Result<SqlStore> {
     wiring::open_store(settings, false, settings.database_section.migrate).await
 }
 
-async fn note(store: &SqlStore, act: &'static str, subject: Option<String>, data: Value) -> anyhow::Result<()> {
+pub(super) async fn note(
+    store: &SqlStore,
+    act: &'static str,
+    subject: Option<String>,
+    data: Value,
+) -> anyhow::Result<()> {
     let entry = NewAudit { at: now(), who: who(), act, subject, data: data.to_string() };
     Ok(store.audit(WORKSPACE, entry).await?)
 }
@@ -101,4 +125,17 @@ async fn person(store: &SqlStore, text: &str) -> anyhow::Result<PersonId> {
     }
     Err(anyhow::anyhow!("nobody has {text:?}"))
         .context("give per_…, a phone number with country code, or an identifier")
+}
+
+/// A label by its name.
+fn label(name: &str) -> anyhow::Result<Label> {
+    let names = Label::ALL.map(Label::as_str).join(", ");
+    Label::parse(name).with_context(|| format!("there is no label {name:?}; there are {names}"))
+}
+
+/// A person for programs.
+fn card_json(card: &PersonCard) -> Value {
+    json!({ "id": card.id, "name": card.name(), "whatsapp_name": card.whatsapp_name, "profile": card.profile,
+        "identities": card.identities, "created_at": card.created_at, "changed_at": card.changed_at,
+        "merged_into": card.merged_into })
 }
