@@ -2,7 +2,7 @@
 //! May touch: nothing. Must not touch: what the pairs mean.
 
 /// Decoded pairs of a query or of a form.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Form(Vec<(String, String)>);
 
 impl Form {

@@ -10,6 +10,7 @@ mod clock;
 mod form;
 pub mod hubspot;
 mod listener;
+pub mod salesforce;
 pub mod whatsapp;
 mod window;
 pub mod zoho;

@@ -2,7 +2,7 @@
 
 use super::print_json;
 use clap::Args;
-use ponte_simulator::{hubspot, whatsapp, zoho};
+use ponte_simulator::{hubspot, salesforce, whatsapp, zoho};
 use serde_json::json;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use std::process::ExitCode;
 /// Options of `ponte simulate`.
 #[derive(Args)]
 pub struct Options {
-    /// Settings of the simulators: a TOML file with [whatsapp], [hubspot] and [zoho]. See docs/simulator.md.
+    /// Settings of the simulators: a TOML file with [whatsapp], [hubspot], [salesforce] and [zoho]. See docs/simulator.md.
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
     /// Address of the Cloud API.
@@ -23,6 +23,9 @@ pub struct Options {
     /// Address of Zoho CRM: accounts server and API.
     #[arg(long)]
     zoho_listen: Option<SocketAddr>,
+    /// Address of Salesforce.
+    #[arg(long)]
+    salesforce_listen: Option<SocketAddr>,
     /// Where webhooks are posted.
     #[arg(long, value_name = "URL")]
     webhook: Option<String>,
@@ -43,6 +46,7 @@ struct Settings {
     whatsapp: whatsapp::Config,
     hubspot: hubspot::Config,
     zoho: zoho::Config,
+    salesforce: salesforce::Config,
 }
 
 /// Runs until asked to stop.
@@ -66,6 +70,9 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     if let Some(listen) = options.zoho_listen {
         settings.zoho.listen = listen;
     }
+    if let Some(listen) = options.salesforce_listen {
+        settings.salesforce.listen = listen;
+    }
     if let Some(url) = options.webhook {
         settings.whatsapp.webhook = Some(whatsapp::WebhookTarget { url, verify_token: options.verify_token });
     }
@@ -76,6 +83,7 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let graph = whatsapp::Simulator::start(settings.whatsapp).await?;
     let crm = hubspot::HubSpot::start(settings.hubspot).await?;
     let zoho = zoho::Zoho::start(settings.zoho).await?;
+    let salesforce = salesforce::Salesforce::start(settings.salesforce).await?;
     let traffic = match options.traffic {
         Some(messages_per_minute) => {
             let config = whatsapp::TrafficConfig { messages_per_minute, ..whatsapp::TrafficConfig::default() };
@@ -86,7 +94,8 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     if options.json {
         print_json(&json!({ "whatsapp": graph.base_url(), "hubspot": crm.base_url(), "access_token": token,
             "app_secret": app_secret, "phone_number_ids": numbers, "waba_ids": wabas, "hubspot_token": hubspot::DEFAULT_TOKEN,
-            "zoho": zoho.base_url(), "zoho_token": zoho::DEFAULT_TOKEN }))?;
+            "zoho": zoho.base_url(), "zoho_token": zoho::DEFAULT_TOKEN,
+            "salesforce": salesforce.base_url(), "salesforce_token": salesforce::DEFAULT_TOKEN }))?;
     } else {
         println!("WhatsApp Cloud API  {}   control: {}/_sim/", graph.base_url(), graph.base_url());
         println!("  access token      {token}\n  app secret        {app_secret}");
@@ -94,7 +103,9 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
         println!("HubSpot             {}   control: {}/_sim/", crm.base_url(), crm.base_url());
         println!("  token             {}", hubspot::DEFAULT_TOKEN);
         println!("Zoho CRM            {}   control: {}/_sim/", zoho.base_url(), zoho.base_url());
-        println!("  token             {}\nstop with Ctrl-C", zoho::DEFAULT_TOKEN);
+        println!("  token             {}", zoho::DEFAULT_TOKEN);
+        println!("Salesforce          {}   control: {}/_sim/", salesforce.base_url(), salesforce.base_url());
+        println!("  token             {}\nstop with Ctrl-C", salesforce::DEFAULT_TOKEN);
     }
     super::serve::stop_asked().await?;
     if let Some(traffic) = traffic {
@@ -103,5 +114,6 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     graph.shutdown().await;
     crm.shutdown().await;
     zoho.shutdown().await;
+    salesforce.shutdown().await;
     Ok(ExitCode::SUCCESS)
 }
