@@ -66,24 +66,35 @@ pub struct Changes {
     pub outcomes: Vec<(Outcome, Option<PersonId>)>,
 }
 
-/// The identifiers under which the person of a row may be known already.
-pub fn lookups(draft: &Draft, source: &str, variants: &dyn Fn(&str) -> Vec<String>) -> Vec<Identity> {
-    let mut wanted = Vec::with_capacity(4);
-    wanted.extend(draft.identities(source).filter(|i| i.kind == IdentityKind::External));
+/// Tells every identifier under which the person of a row may be known already: kind, scope, value.
+pub fn lookups(
+    draft: &Draft,
+    source: &str,
+    variants: &dyn Fn(&str) -> Vec<String>,
+    mut tell: impl FnMut(IdentityKind, &str, &str),
+) {
+    if let Some(key) = &draft.key {
+        tell(IdentityKind::External, source, key);
+    }
     for digits in &draft.phones {
         for form in variants(digits) {
-            wanted.push(phone(IdentityKind::Phone, &form));
-            wanted.push(phone(IdentityKind::WaId, &form));
+            tell(IdentityKind::Phone, "", &form);
+            tell(IdentityKind::WaId, "", &form);
         }
     }
-    wanted
 }
 
 /// Decides for a batch of rows. What an earlier row made, a later one finds.
 #[must_use]
 pub fn decide(drafts: &[Draft], view: View, context: &Context<'_>) -> Changes {
     let View { owners, profiles, erased } = view;
-    let mut room = Room { owners, profiles, created: BTreeMap::new(), touched: BTreeMap::new() };
+    let mut room = Room {
+        owners,
+        profiles,
+        created: BTreeMap::new(),
+        touched: BTreeMap::new(),
+        sought: phone(IdentityKind::Phone, ""),
+    };
     let mut changes = Changes::default();
     for draft in drafts {
         if !erased.is_empty() && draft.identities(context.source).any(|i| erased.contains(&i)) {
@@ -132,18 +143,24 @@ struct Room {
     profiles: HashMap<PersonId, Profile>,
     created: BTreeMap<PersonId, ()>,
     touched: BTreeMap<PersonId, ()>,
+    /// What is looked for, always the same one: a million rows ask for several each.
+    sought: Identity,
 }
 
 impl Room {
     fn row(&mut self, draft: &Draft, context: &Context<'_>, changes: &mut Changes) -> (Outcome, Option<PersonId>) {
         let mut owner: Option<PersonId> = None;
-        for identity in lookups(draft, context.source, &|digits| (context.variants)(digits)) {
-            match (self.owners.get(&identity), owner) {
+        let Self { owners, sought, .. } = self;
+        lookups(draft, context.source, &|digits| (context.variants)(digits), |kind, scope, value| {
+            sought.kind = kind;
+            sought.scope.replace_range(.., scope);
+            sought.value.replace_range(.., value);
+            match (owners.get(sought), owner) {
                 (Some(found), None) => owner = Some(*found),
                 (Some(found), Some(known)) if *found != known => changes.same.push((known, *found)),
                 _ => {}
             }
-        }
+        });
         let (id, new) = match owner {
             Some(id) => (id, false),
             None => (PersonId(context.ids.next()), true),

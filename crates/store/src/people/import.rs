@@ -198,13 +198,13 @@ impl Sought {
     /// Everything under which the people of the rows may be known, by kind and scope: there are three of them.
     fn of(drafts: &[Draft], source: &str, variants: &VariantsFn) -> Vec<Self> {
         let mut all: Vec<Self> = Vec::new();
-        for Identity { kind, scope, value } in
-            drafts.iter().flat_map(|d| lookups(d, source, &|digits| variants(digits)))
-        {
-            match all.iter_mut().find(|s| s.kind == kind && s.scope == scope) {
-                Some(sought) => sought.values.push(value),
-                None => all.push(Self { kind, scope, values: vec![value] }),
-            }
+        for draft in drafts {
+            lookups(draft, source, &|digits| variants(digits), |kind, scope, value| {
+                match all.iter_mut().find(|s| s.kind == kind && s.scope == scope) {
+                    Some(sought) => sought.values.push(value.to_owned()),
+                    None => all.push(Self { kind, scope: scope.to_owned(), values: vec![value.to_owned()] }),
+                }
+            });
         }
         all
     }
