@@ -7,7 +7,7 @@ mod client;
 use client::{BASE, Client, plain, row, started};
 use http::Method;
 use ponte_simulator::salesforce::{
-    Allowance, Config, DuplicateAction, DuplicateRule, Faults, Limits, Outage, Salesforce, ValidationRule,
+    Allowance, Config, DuplicateAction, DuplicateRule, Faults, Flags, Limits, Outage, Salesforce, ValidationRule,
 };
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -371,6 +371,53 @@ async fn faults_play_every_class_of_error() {
     let long = "x".repeat(17_000);
     salesforce.set_faults(Faults::default());
     assert_eq!(client.query(&long).await.status, 414);
+}
+
+#[tokio::test]
+async fn what_the_user_may_not_do_is_refused() {
+    let flags = Flags { customize_application: false, ..Flags::default() };
+    let (_salesforce, client) = started(Config { flags, ..plain() }).await;
+    let field = json!({"FullName": "Contact.X__c", "Metadata": {"label": "X", "type": "Text", "length": 5}});
+    let refused = client.post("/tooling/sobjects/CustomField", field).await;
+    assert_eq!((refused.status, refused.code()), (403, "INSUFFICIENT_ACCESS"));
+    assert_eq!(client.post("/metadata/deployRequest", json!({})).await.code(), "INSUFFICIENT_ACCESS");
+    let org = client.column("SELECT Id FROM Organization", "Id").await[0].clone();
+    let fixed = client.patch(&format!("/sobjects/Organization/{org}"), json!({})).await;
+    assert_eq!(fixed.code(), "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY");
+    let edit_only = json!({"ParentId": "0PS5g0000000001", "SobjectType": "Contact", "Field": "Contact.Phone", "PermissionsEdit": true});
+    assert_eq!(client.post("/sobjects/FieldPermissions", edit_only).await.code(), "FIELD_INTEGRITY_EXCEPTION");
+}
+
+#[tokio::test]
+async fn quotas_of_bulk_jobs_and_lost_sessions_are_told() {
+    let limits = Limits { bulk_batches: 0, bulk_query_jobs: 0, bulk_upload_bytes: 10, ..Limits::default() };
+    let (salesforce, mut client) = started(Config { limits, ..plain() }).await;
+    let job = json!({"operation": "query", "query": "SELECT Id FROM Contact"});
+    assert_eq!(client.post("/jobs/query", job).await.code(), "EXCEEDEDQUOTA");
+    let job = client.post("/jobs/ingest", json!({"object": "Contact", "operation": "insert"})).await;
+    let url = format!("{}{BASE}/jobs/ingest/{}/batches", client.base, job.body["id"].as_str().unwrap());
+    for (body, wanted) in [("LastName\nA", "EXCEEDEDQUOTA"), ("LastName\nAAAAAAAAAAA", "REQUEST_TOO_LARGE")] {
+        let put = client.http.put(&url).bearer_auth(&client.token).header("content-type", "text/csv").body(body);
+        assert_eq!(Client::got(put).await.unwrap().code(), wanted);
+    }
+    for bad in [
+        json!({"object": "Contact", "operation": "upsert"}),
+        json!({"object": "Contact", "operation": "insert", "contentType": "XML"}),
+    ] {
+        assert_eq!(client.post("/jobs/ingest", bad).await.code(), "INVALIDJOB");
+    }
+    let app =
+        [("grant_type", "client_credentials"), ("client_id", "sim-client"), ("client_secret", "sim-client-secret")];
+    client.token = client.token_answer(&app).await.body["access_token"].as_str().unwrap().to_owned();
+    salesforce.set_faults(Faults { session_lost: 1.0, ..Faults::default() });
+    assert_eq!(client.get("/limits").await.code(), "INVALID_SESSION_ID");
+    salesforce.set_faults(Faults::default());
+    assert_eq!(client.get("/limits").await.status, 401, "lost for good");
+    client.token = client.token_answer(&app).await.body["access_token"].as_str().unwrap().to_owned();
+    assert_eq!(client.get("/limits").await.status, 200);
+    assert_eq!(client.post("/_sim/end_sessions", json!({})).await.status, 204);
+    assert_eq!((client.get("/limits").await.status, salesforce.stats().auth_failures), (401, 3));
+    assert_eq!(client.get("/services/data/v20.0/limits").await.status, 404, "a retired version");
 }
 
 #[tokio::test]

@@ -423,3 +423,42 @@ async fn a_package_makes_an_object_its_fields_and_grants_or_nothing() {
     let rows = client.query("SELECT Contact__r.LastName FROM WhatsApp_Message__c").await.body;
     assert_eq!(rows["records"][0]["Contact__r"]["LastName"], "A");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_thousand_contacts_are_read_whole_and_by_their_changes() {
+    let (salesforce, client) = started(Config { start_at_ms: Some(1_790_000_000_000), ..plain() }).await;
+    let mut ids = Vec::new();
+    for batch in 0..10 {
+        let person = |n: u32| {
+            let n = batch * 10_000 + n;
+            json!({"LastName": format!("N{n}"), "MobilePhone": format!("+55119{n:08}"), "Email": format!("n{n}@example.org")})
+        };
+        let people: Vec<Value> = (0..10_000).map(person).collect();
+        let made = client.post("/_sim/records/Contact", json!({"records": people})).await.body;
+        ids.extend(made["ids"].as_array().unwrap().iter().map(|id| id.as_str().unwrap().to_owned()));
+    }
+    let began = std::time::Instant::now();
+    let soql = "SELECT Id, LastName, MobilePhone, Email FROM Contact ORDER BY SystemModstamp, Id";
+    let mut page = client.query(soql).await.body;
+    let mut seen = page["records"].as_array().unwrap().len();
+    while let Some(next) = page["nextRecordsUrl"].as_str() {
+        page = client.get(next).await.body;
+        seen += page["records"].as_array().unwrap().len();
+    }
+    let whole = began.elapsed();
+    assert_eq!(seen, 100_000);
+    salesforce.advance(Duration::from_secs(3_600));
+    for id in ids.iter().step_by(1_000) {
+        client.patch(&format!("/_sim/records/Contact/{id}"), json!({"values": {"Title": "T"}})).await;
+    }
+    let began = std::time::Instant::now();
+    let changed = "SELECT Id FROM Contact WHERE SystemModstamp >= 2026-09-21T14:30:00Z ORDER BY SystemModstamp, Id";
+    assert_eq!(client.column(changed, "Id").await.len(), 100);
+    let found =
+        client.column("SELECT LastName FROM Contact WHERE MobilePhone IN ('+5511900054321', 'x')", "LastName").await;
+    assert_eq!(found, ["N54321"]);
+    let looked = began.elapsed();
+    eprintln!("all in {whole:?}, two look-ups in {looked:?}");
+    // Far above what an idle core needs.
+    assert!(whole < Duration::from_secs(60) && looked < Duration::from_secs(2));
+}

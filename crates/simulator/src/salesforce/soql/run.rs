@@ -25,18 +25,31 @@ pub(in crate::salesforce) fn find(world: &World, query: &Query, bound: &Bound) -
         (query.all_rows || row.deleted_at.is_none())
             && bound.filter.as_ref().is_none_or(|test| holds(world, bound.object, row, test))
     };
-    let mut rows: Vec<&Row> = candidates(table, object, query, bound).filter(wanted).collect();
-    if !bound.order.is_empty() {
-        sort(world, bound, &mut rows);
-    }
     let limit = query.limit.unwrap_or(usize::MAX);
+    let (rows, in_order) = candidates(table, object, query, bound);
+    let found = rows.filter(wanted);
+    if in_order || bound.order.is_empty() {
+        // Nothing to sort: what is beyond the limit isn't even looked at.
+        return found.skip(query.offset).take(limit).map(|row| row.id).collect();
+    }
+    let mut rows: Vec<&Row> = found.collect();
+    sort(world, bound, &mut rows);
     rows.into_iter().skip(query.offset).take(limit).map(|row| row.id).collect()
 }
 
 type Rows<'a> = Box<dyn Iterator<Item = &'a Row> + 'a>;
 
-/// The records that can hold, by the cheapest part that must.
-fn candidates<'a>(table: &'a Table, object: &SObject, query: &Query, bound: &Bound) -> Rows<'a> {
+/// True for `ORDER BY SystemModstamp, Id`, in which an incremental reader goes, and which an index keeps.
+fn follows_stamps(object: &SObject, bound: &Bound) -> bool {
+    let systems = bound.order.iter().map(|(way, descending, _)| match way.leaf {
+        Leaf::Field(no, _) if way.steps.is_empty() && !descending => object.field(no).and_then(|field| field.system),
+        _ => None,
+    });
+    systems.eq([Some(System::Modstamp), Some(System::Id)])
+}
+
+/// The records that can hold, by the cheapest part that must; and whether they come in the order of the query.
+fn candidates<'a>(table: &'a Table, object: &SObject, query: &Query, bound: &Bound) -> (Rows<'a>, bool) {
     let parts = match &bound.filter {
         Some(Test::And(parts)) => parts.as_slice(),
         Some(one) => std::slice::from_ref(one),
@@ -53,7 +66,7 @@ fn candidates<'a>(table: &'a Table, object: &SObject, query: &Query, bound: &Bou
                 values.iter().flatten().filter_map(|c| if let Cell::Id(id) = c { Some(*id) } else { None }).collect();
             ids.sort_unstable();
             ids.dedup();
-            return Box::new(ids.into_iter().filter_map(|id| table.row(id)));
+            return (Box::new(ids.into_iter().filter_map(|id| table.row(id))), false);
         }
         // The indexes know live records only.
         if field.indexed && listed && !query.all_rows {
@@ -61,18 +74,19 @@ fn candidates<'a>(table: &'a Table, object: &SObject, query: &Query, bound: &Bou
                 values.iter().flatten().flat_map(|cell| table.with_value(*no, field, cell)).collect();
             ids.sort_unstable();
             ids.dedup();
-            return Box::new(ids.into_iter().filter_map(|id| table.row(id)));
+            return (Box::new(ids.into_iter().filter_map(|id| table.row(id))), false);
         }
-        // Nothing is modified after its stamp, but for rows that a test back-dates.
         let stamped = field.system == Some(System::Modstamp);
         let after = matches!(operator, Operator::Greater | Operator::GreaterOrEqual | Operator::Equal);
         if let (true, true, [Some(Cell::Moment(ms))]) = (stamped, after, values.as_slice()) {
             since = since.max(Some(*ms));
         }
     }
+    let follows = follows_stamps(object, bound);
     match since {
-        Some(ms) => Box::new(table.stamped_since(ms)),
-        None => Box::new(table.rows()),
+        Some(ms) => (Box::new(table.stamped_since(ms)), follows),
+        None if follows => (Box::new(table.stamped_since(i64::MIN)), true),
+        None => (Box::new(table.rows()), false),
     }
 }
 
