@@ -22,4 +22,5 @@ mod rig;
 mod sending;
 mod server;
 mod stops;
+mod unreachable;
 mod watched;

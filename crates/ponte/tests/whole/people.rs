@@ -1,9 +1,7 @@
-//! One person by hand: fields with types, tags, labels, lists of people, and numbers that are dead.
+//! One person by hand: fields with types, tags, labels, lists of people.
 
 use crate::desk::Desk;
-use crate::rig::{LONG, Setup, eventually};
-use ponte_simulator::whatsapp::CustomerMessage;
-use ponte_testkit::{Engine, both_engines};
+use ponte_testkit::both_engines;
 use serde_json::{Value, json};
 
 both_engines!(fields_have_types_and_what_is_said_by_hand_wins_over_lists, |db| async move {
@@ -55,47 +53,3 @@ both_engines!(fields_have_types_and_what_is_said_by_hand_wins_over_lists, |db| a
         audit.iter().filter(|e| e["act"].as_str().is_some_and(|a| a.starts_with("contacts."))).collect();
     assert!(edits.len() >= 5, "{audit:?}");
 });
-
-/// A line without WhatsApp, as the simulator has it: what is sent to it is taken, and fails afterwards.
-const NO_WHATSAPP: &str = "886912340000";
-
-async fn a_dead_line_revives(engine: Engine) {
-    let rig = Setup::on(engine).no_crm().set("policy", "unreachable_after", "1").start().await;
-    let hello = json!({"to": {"phone": format!("+{NO_WHATSAPP}")},
-        "message": {"type": "template", "template": {"name": "hello_world", "language": {"code": "en_US"}}}});
-    let (status, sent) = rig.send(hello.clone()).await;
-    assert_eq!(status, 202, "{sent}");
-    let show = async || rig.cli(&["contacts", "show", NO_WHATSAPP, "--json"]).await.json();
-    let marked = async |wanted: bool| {
-        let shown = show().await;
-        (shown["profile"]["labels"].to_string().contains("unreachable") == wanted).then_some(shown)
-    };
-    let dead = eventually(LONG, "the line counts as dead", || marked(true)).await;
-    assert!(dead.to_string().contains("131026"), "with the evidence: {dead}");
-    let (status, refused) = rig.send(hello.clone()).await;
-    assert_eq!((status, &refused["code"]), (422, &json!("recipient_unreachable")), "{refused}");
-    let here = CustomerMessage::text(NO_WHATSAPP, "Ming", "I have WhatsApp now");
-    rig.graph.customer_sends(here).await.unwrap();
-    eventually(LONG, "a message brings it back", || marked(false)).await;
-    let (status, sent) = rig.send(hello).await;
-    assert_eq!(status, 202, "{sent}");
-    let told: Vec<String> = rig
-        .cli(&["contacts", "timeline", NO_WHATSAPP, "--json"])
-        .await
-        .lines()
-        .iter()
-        .filter_map(|e| e["kind"].as_str().map(str::to_owned))
-        .collect();
-    let said = |kind: &str| told.iter().any(|k| k == kind);
-    assert!(said("person.line_dead") && said("person.line_alive"), "{told:?}");
-}
-
-#[tokio::test]
-async fn a_dead_line_revives_on_sqlite() {
-    a_dead_line_revives(Engine::Sqlite).await;
-}
-
-#[tokio::test]
-async fn a_dead_line_revives_on_postgres() {
-    a_dead_line_revives(Engine::Postgres).await;
-}
