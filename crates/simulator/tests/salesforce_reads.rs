@@ -370,47 +370,53 @@ async fn bulk_jobs_take_csv_and_tell_each_row() {
     assert_eq!((rest.headers["sforce-locator"].to_str().unwrap(), rest.text.lines().count()), ("null", 2));
 }
 
+/// A package with the object of messages, whose text has this length, and a permission set.
+async fn deploy(client: &Client, length: usize, grants: &str) -> Value {
+    let object = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><CustomObject xmlns=\"http://soap.sforce.com/2006/04/metadata\">\
+         <label>WhatsApp Message</label><pluralLabel>WhatsApp Messages</pluralLabel>\
+         <fields><fullName>Message_Id__c</fullName><label>Message</label><type>Text</type><length>{length}</length>\
+         <externalId>true</externalId><unique>true</unique></fields>\
+         <fields><fullName>Contact__c</fullName><label>Contact</label><type>Lookup</type>\
+         <referenceTo>Contact</referenceTo><relationshipName>Messages</relationshipName></fields></CustomObject>"
+    );
+    let field = |name: &str| {
+        format!(
+            "<fieldPermissions><field>WhatsApp_Message__c.{name}</field><readable>true</readable>\
+             <editable>true</editable></fieldPermissions>"
+        )
+    };
+    let set = format!(
+        "<PermissionSet xmlns=\"http://soap.sforce.com/2006/04/metadata\"><label>Ponte</label>{}{}{grants}</PermissionSet>",
+        field("Message_Id__c"),
+        field("Contact__c")
+    );
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, text) in [
+        ("package.xml", "<Package/>"),
+        ("objects/WhatsApp_Message__c.object", &object),
+        ("permissionsets/Ponte.permissionset", &set),
+    ] {
+        zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(text.as_bytes()).unwrap();
+    }
+    let part = reqwest::multipart::Part::bytes(zip.finish().unwrap().into_inner()).file_name("p.zip");
+    let options = r#"{"deployOptions":{"singlePackage":true}}"#;
+    let form = reqwest::multipart::Form::new().text("json", options).part("file", part);
+    let url = format!("{}{BASE}/metadata/deployRequest", client.base);
+    let asked = Client::got(client.http.post(url).bearer_auth(&client.token).multipart(form)).await.unwrap();
+    assert_eq!(asked.status, 201, "{}", asked.text);
+    let id = asked.body["id"].as_str().unwrap();
+    client.get(&format!("/metadata/deployRequest/{id}?includeDetails=true")).await.body
+}
+
 #[tokio::test]
 async fn a_package_makes_an_object_its_fields_and_grants_or_nothing() {
     let (_salesforce, client) = started(plain()).await;
-    let object = |length: usize| {
-        format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?><CustomObject xmlns=\"http://soap.sforce.com/2006/04/metadata\"><label>WhatsApp Message</label>\
-         <pluralLabel>WhatsApp Messages</pluralLabel>\
-         <fields><fullName>Message_Id__c</fullName><label>Message</label><type>Text</type><length>{length}</length><externalId>true</externalId><unique>true</unique></fields>\
-         <fields><fullName>Contact__c</fullName><label>Contact</label><type>Lookup</type><referenceTo>Contact</referenceTo><relationshipName>Messages</relationshipName></fields>\
-         </CustomObject>"
-        )
-    };
-    let set = "<PermissionSet xmlns=\"http://soap.sforce.com/2006/04/metadata\"><label>Ponte</label>\
-         <fieldPermissions><field>WhatsApp_Message__c.Message_Id__c</field><readable>true</readable><editable>true</editable></fieldPermissions>\
-         <fieldPermissions><field>WhatsApp_Message__c.Contact__c</field><readable>true</readable><editable>true</editable></fieldPermissions></PermissionSet>";
-    let deploy = async |length: usize| {
-        let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-        for (name, text) in [
-            ("package.xml", "<Package/>".to_owned()),
-            ("objects/WhatsApp_Message__c.object", object(length)),
-            ("permissionsets/Ponte.permissionset", set.to_owned()),
-        ] {
-            zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
-            zip.write_all(text.as_bytes()).unwrap();
-        }
-        let part = reqwest::multipart::Part::bytes(zip.finish().unwrap().into_inner()).file_name("p.zip");
-        let form = reqwest::multipart::Form::new()
-            .text("json", r#"{"deployOptions":{"singlePackage":true}}"#)
-            .part("file", part);
-        let url = format!("{}{BASE}/metadata/deployRequest", client.base);
-        let asked = Client::got(client.http.post(url).bearer_auth(&client.token).multipart(form)).await.unwrap();
-        assert_eq!(asked.status, 201, "{}", asked.text);
-        client
-            .get(&format!("/metadata/deployRequest/{}?includeDetails=true", asked.body["id"].as_str().unwrap()))
-            .await
-            .body
-    };
-    let failed = deploy(999).await;
+    let failed = deploy(&client, 999, "").await;
     assert_eq!(failed["deployResult"]["status"], "Failed", "{failed}");
     assert_eq!(client.get("/sobjects/WhatsApp_Message__c").await.status, 404, "nothing of a failed package stays");
-    assert_eq!(deploy(100).await["deployResult"]["success"], json!(true));
+    assert_eq!(deploy(&client, 100, "").await["deployResult"]["success"], json!(true));
 
     client.key("Contact").await;
     let contact = client.make("Contact", json!({"LastName": "A", "WA_Key__c": "per_1"})).await;
@@ -422,6 +428,24 @@ async fn a_package_makes_an_object_its_fields_and_grants_or_nothing() {
     assert_eq!(lost.code(), "INVALID_FIELD");
     let rows = client.query("SELECT Contact__r.LastName FROM WhatsApp_Message__c").await.body;
     assert_eq!(rows["records"][0]["Contact__r"]["LastName"], "A");
+}
+
+#[tokio::test]
+async fn a_custom_object_needs_object_permissions_of_a_user_without_all_rights() {
+    let flags = Flags { modify_all_data: false, ..Flags::default() };
+    let (_salesforce, client) = started(Config { flags, ..plain() }).await;
+    assert_eq!(deploy(&client, 100, "").await["deployResult"]["success"], json!(true));
+    assert_eq!(client.query("SELECT Id FROM WhatsApp_Message__c").await.code(), "INVALID_TYPE");
+    let grant = "<objectPermissions><object>WhatsApp_Message__c</object><allowRead>true</allowRead>\
+                 <allowCreate>true</allowCreate></objectPermissions>";
+    assert_eq!(deploy(&client, 100, grant).await["deployResult"]["success"], json!(true));
+    let path = "/sobjects/WhatsApp_Message__c/Message_Id__c/msg_1";
+    assert_eq!(client.patch(path, json!({})).await.status, 201);
+    for refused in [client.patch(path, json!({})).await, client.delete(path).await] {
+        assert_eq!((refused.status, refused.code()), (403, "INSUFFICIENT_ACCESS_OR_READONLY"));
+    }
+    let described = client.get("/sobjects/WhatsApp_Message__c/describe").await.body;
+    assert_eq!((&described["createable"], &described["updateable"]), (&json!(true), &json!(false)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
