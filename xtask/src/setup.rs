@@ -26,13 +26,17 @@ pub fn postgres() -> Result<()> {
 }
 
 /// Makes sure that the vendors' own client packages can be installed, by which the simulators are judged: Python with its
-/// environments. False when it can't be: then those tests are left out, and say so.
+/// environments, Node with npm. False when it can't be: then those tests are left out, and say so.
 pub fn vendors() -> bool {
-    let there = || silently("python3", &["-c", "import venv, ensurepip"]);
-    if !there() {
+    let python = || silently("python3", &["-c", "import venv, ensurepip"]);
+    let node = || silently("node", &["--version"]) && silently("npm", &["--version"]);
+    if !python() {
         let _ = install("Python", &["python3", "python3-venv"]);
     }
-    there()
+    if !node() {
+        let _ = install("Node", &["nodejs", "npm"]);
+    }
+    python() && node()
 }
 
 /// Installs packages of Debian or Ubuntu, where that may be done.

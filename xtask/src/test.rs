@@ -121,7 +121,7 @@ fn tests(nextest: bool, arguments: &Arguments, cluster: Option<&Cluster>) -> Res
         if setup::vendors() {
             command.env(INTEROP_ENV, run::target_folder().join("interop"));
         } else {
-            println!("xtask: without python3 and its venv the vendors' own clients are left out");
+            println!("xtask: without python3 (venv) and npm the vendors' own clients are left out");
         }
     }
     let (good, lines) = listen(command, nextest)?;

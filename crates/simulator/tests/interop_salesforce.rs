@@ -1,51 +1,49 @@
-//! Clients that nobody here wrote, driven against the simulated Salesforce: is it honest? They come from registries, so they
-//! run only when `PONTE_INTEROP` names the folder that they were installed into (`salesforce/node_modules`,
-//! `salesforce/venv`); otherwise this says that it was left out.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+//! Clients that integrators use with Salesforce drive the simulator: what they send must be taken, and what they read must parse.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
+#[path = "support/interop.rs"]
+mod interop;
+
+use interop::{folder, node, python, ran, scripts};
 use ponte_simulator::salesforce::{Config, DEFAULT_TOKEN, Salesforce};
-use std::path::{Path, PathBuf};
-use tokio::process::Command;
-
-fn installed() -> Option<PathBuf> {
-    let folder = std::env::var_os("PONTE_INTEROP").map(|folder| Path::new(&folder).join("salesforce"));
-    if folder.is_none() {
-        eprintln!("left out: PONTE_INTEROP does not say where the client packages are");
-    }
-    folder
-}
-
-fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("interop/salesforce").join(name)
-}
+use std::path::Path;
+use std::process::Command;
 
 /// Runs a script to its end; it prints a line for each thing that held.
-async fn run(mut command: Command, held: usize) {
+async fn driven(command: fn(&Path) -> Command, held: usize) {
+    let Some(folder) = folder() else { return };
     let salesforce = Salesforce::start(Config::default()).await.unwrap();
-    command.env("SALESFORCE_URL", salesforce.base_url()).env("SALESFORCE_TOKEN", DEFAULT_TOKEN).kill_on_drop(true);
-    command.env_remove("HTTP_PROXY").env_remove("http_proxy").env("NO_PROXY", "127.0.0.1");
-    let output = command.output().await.expect("the interpreter starts");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    let url = salesforce.base_url();
+    let output = tokio::task::spawn_blocking(move || {
+        let mut command = command(&folder);
+        command.env("SALESFORCE_URL", url).env("SALESFORCE_TOKEN", DEFAULT_TOKEN);
+        command.env_remove("HTTP_PROXY").env_remove("http_proxy").env("NO_PROXY", "127.0.0.1");
+        ran(&mut command)
+    });
+    let said = String::from_utf8_lossy(&output.await.unwrap().stdout).into_owned();
     assert_eq!(said.lines().filter(|line| line.starts_with("ok: ")).count(), held, "{said}");
     salesforce.shutdown().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn jsforce_finds_the_salesforce_that_it_knows() {
-    let Some(folder) = installed() else { return };
-    // Node looks for packages beside the script, so the script goes beside the packages.
-    let place = folder.join("jsforce.mjs");
-    std::fs::copy(script("jsforce.mjs"), &place).unwrap();
-    let mut command = Command::new("node");
-    command.arg(place);
-    run(command, 11).await;
+    let command = |folder: &Path| {
+        // Node looks for packages beside the script, so the script goes beside the packages.
+        let place = node(folder, "salesforce").join("jsforce.mjs");
+        std::fs::copy(scripts("salesforce").join("jsforce.mjs"), &place).unwrap();
+        let mut command = Command::new("node");
+        command.arg(place);
+        command
+    };
+    driven(command, 11).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn simple_salesforce_finds_the_salesforce_that_it_knows() {
-    let Some(folder) = installed() else { return };
-    let mut command = Command::new(folder.join("venv/bin/python"));
-    command.arg(script("simple_salesforce_check.py"));
-    run(command, 8).await;
+    let command = |folder: &Path| {
+        let mut command = Command::new(python(folder, "salesforce"));
+        command.arg(scripts("salesforce").join("simple_salesforce_check.py"));
+        command
+    };
+    driven(command, 8).await;
 }
