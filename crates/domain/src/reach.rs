@@ -11,7 +11,7 @@
 use crate::ids::{MessageId, PersonId};
 use crate::phone::candidates;
 use crate::profile::Unreachable;
-use crate::{HOUR, Millis};
+use crate::{HOUR, Millis, SECOND};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -83,7 +83,8 @@ impl Reach {
         if self.failures.iter().any(|f| f.message == failure.message) {
             return;
         }
-        self.failures.push(failure);
+        // WhatsApp tells the time of a message in whole seconds: of the same second, the sign of life wins.
+        self.failures.push(Failure { at: failure.at - failure.at.rem_euclid(SECOND), ..failure });
         self.failures.sort_unstable();
         self.judge(settings);
     }

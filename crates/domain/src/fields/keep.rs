@@ -8,6 +8,9 @@ use crate::profile::{Field, Profile};
 /// Ends the key of a value that doesn't fit: `birthday_as_written`.
 pub const AS_WRITTEN: &str = "_as_written";
 
+/// Between two values that stand side by side: what has it is no value any more, whatever could be read in it.
+const AND: &str = " | ";
+
 /// The key under which a value of this field is kept when it doesn't fit.
 #[must_use]
 pub fn as_written(key: &str) -> String {
@@ -38,10 +41,11 @@ pub fn recheck(profile: &Profile, key: &str, fields: &Fields) -> Option<Profile>
             Err(_) => {
                 changed.fields.remove(key);
                 // Another one is there already: neither is lost.
-                let value = aside.map_or_else(|| field.value.clone(), |a| format!("{} | {}", field.value, a.value));
+                let value = aside.map_or_else(|| field.value.clone(), |a| format!("{}{AND}{}", field.value, a.value));
                 changed.fields.insert(beside, Field { value, ..field.clone() });
             }
         },
+        (None, Some(aside)) if aside.value.contains(AND) => return None,
         (None, Some(aside)) => {
             let value = fields.read(key, &aside.value, None).ok()?;
             let field = Field { value, ..aside.clone() };
