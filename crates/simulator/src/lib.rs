@@ -7,6 +7,7 @@
 
 pub mod chance;
 mod clock;
+mod duplicates;
 mod form;
 pub mod hubspot;
 mod listener;

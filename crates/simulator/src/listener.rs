@@ -1,7 +1,8 @@
-//! A listener whose connections can be cut from inside a handler.
+//! A listener whose connections can be cut from inside a handler; how the simulators serve, wait and end.
 //! May touch: sockets. Must not touch: requests.
 //! Failure story: after `cut`, the next write fails and the peer sees a reset, as when a load balancer dies.
 
+use axum::Router;
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use std::io;
@@ -12,6 +13,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 /// A listener that hands out [`Wire`]s.
 #[derive(Debug)]
@@ -55,6 +58,34 @@ impl Listener for Door {
 impl Connected<IncomingStream<'_, Door>> for Caller {
     fn connect_info(stream: IncomingStream<'_, Door>) -> Self {
         stream.remote_addr().clone()
+    }
+}
+
+/// Serves until stopped, then lets open requests end.
+pub(crate) async fn serve(of: &'static str, listener: TcpListener, router: Router, stop: CancellationToken) {
+    let service = router.into_make_service_with_connect_info::<Caller>();
+    let served = axum::serve(Door(listener), service).with_graceful_shutdown(stop.cancelled_owned()).await;
+    if let Err(error) = served {
+        tracing::error!(%error, simulator = of, "a simulator stopped serving");
+    }
+}
+
+/// Stops listening and waits, at most two seconds, for open requests.
+pub(crate) async fn ended(stop: &CancellationToken, server: &mut JoinHandle<()>) {
+    stop.cancel();
+    if tokio::time::timeout(Duration::from_secs(2), &mut *server).await.is_err() {
+        server.abort();
+    }
+}
+
+/// Waits, but not past the end of the run.
+pub(crate) async fn pause(stop: &CancellationToken, time: Duration) {
+    if time.is_zero() {
+        return;
+    }
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = tokio::time::sleep(time) => {}
     }
 }
 

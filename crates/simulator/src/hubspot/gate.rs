@@ -8,7 +8,7 @@ use super::limits::Remaining;
 use super::object::Object;
 use super::request::{Call, Family, Generation};
 use super::{Sim, associations, batch, control, objects, properties, search};
-use crate::listener::Caller;
+use crate::listener::{Caller, pause};
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::Response;
@@ -47,7 +47,7 @@ pub(super) async fn handle(
     }
     *sim.world().tally.requests.entry(call.endpoint()).or_default() += 1;
     let faults = sim.faults();
-    pause(&sim, faults.latency.draw(&sim.chance)).await;
+    pause(&sim.stop, faults.latency.draw(&sim.chance)).await;
 
     let (answer, headers, fate) = match faults.outage {
         Some(Outage::Drop) => (Err(unavailable()), None, Fate::Cut),
@@ -62,23 +62,12 @@ pub(super) async fn handle(
             sim.world().tally.answered(response.status().as_u16());
             return response;
         }
-        Fate::Hang => pause(&sim, Duration::from_millis(faults.hang_ms)).await,
+        Fate::Hang => pause(&sim.stop, Duration::from_millis(faults.hang_ms)).await,
         Fate::Cut => {}
     }
     sim.world().tally.answered(0);
     caller.cut();
     Response::new(Body::empty())
-}
-
-/// Waits, but not past the end of the run.
-async fn pause(sim: &Sim, time: Duration) {
-    if time.is_zero() {
-        return;
-    }
-    tokio::select! {
-        () = sim.stop.cancelled() => {}
-        () = tokio::time::sleep(time) => {}
-    }
 }
 
 fn unavailable() -> Refusal {

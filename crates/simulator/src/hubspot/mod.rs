@@ -38,14 +38,15 @@ mod view;
 mod webhooks;
 mod world;
 
+pub use crate::duplicates::Duplicates;
 pub use config::{
     ALL_SCOPES, Config, DEFAULT_TOKEN, Faults, Flags, Limits, Oauth, Outage, Policy, Subscription, Token, Webhooks,
 };
-pub use stats::{Duplicates, Stats};
+pub use stats::Stats;
 
 use crate::chance::Chance;
 use crate::clock::Clock;
-use crate::listener::{Caller, Door};
+use crate::listener;
 use anyhow::Context as _;
 use axum::Router;
 use object::Object;
@@ -54,7 +55,6 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -179,7 +179,12 @@ impl HubSpot {
         if let Some(hooks) = hooks {
             tokio::spawn(webhooks::run(Arc::clone(&sim), hooks, receiver));
         }
-        let server = tokio::spawn(serve(Arc::clone(&sim), listener));
+        let server = tokio::spawn(listener::serve(
+            "HubSpot",
+            listener,
+            Router::new().fallback(gate::handle).with_state(Arc::clone(&sim)),
+            sim.stop.clone(),
+        ));
         Ok(Self { sim, addr, server })
     }
 
@@ -243,24 +248,12 @@ impl HubSpot {
 
     /// Stops listening and waits, at most two seconds, for open requests.
     pub async fn shutdown(mut self) {
-        self.sim.stop.cancel();
-        if tokio::time::timeout(Duration::from_secs(2), &mut self.server).await.is_err() {
-            self.server.abort();
-        }
+        listener::ended(&self.sim.stop, &mut self.server).await;
     }
 }
 
 impl Drop for HubSpot {
     fn drop(&mut self) {
         self.sim.stop.cancel();
-    }
-}
-
-async fn serve(sim: Arc<Sim>, listener: TcpListener) {
-    let stop = sim.stop.clone();
-    let router = Router::new().fallback(gate::handle).with_state(sim).into_make_service_with_connect_info::<Caller>();
-    let served = axum::serve(Door(listener), router).with_graceful_shutdown(stop.cancelled_owned()).await;
-    if let Err(error) = served {
-        tracing::error!(%error, "the HubSpot simulator stopped serving");
     }
 }

@@ -2,7 +2,9 @@
 //! May touch: its own counters. Must not touch: records.
 
 use super::object::Object;
+use crate::duplicates::Duplicates;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// What happened since the start or the last reset.
@@ -38,19 +40,6 @@ pub struct Stats {
     pub webhooks_delivered: u64,
     /// Webhook attempts that failed.
     pub webhooks_failed: u64,
-}
-
-/// How often the values of one property occur.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Duplicates {
-    /// Live records that have a value.
-    pub records: u64,
-    /// Distinct values.
-    pub values: u64,
-    /// Records that share their value with another record. 0 proves that nothing was doubled.
-    pub sharing: u64,
-    /// Most records with one and the same value.
-    pub most: u64,
 }
 
 /// The counters while the run goes on.
@@ -122,16 +111,6 @@ pub(super) fn report(world: &super::world::World) -> Stats {
 
 /// Counts how often the values of `property` occur among the live records.
 pub(super) fn duplicates(world: &super::world::World, object: Object, property: &str) -> Duplicates {
-    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
-    for row in world.table(object).live.values() {
-        if let Some(value) = row.snapshot().value(object, property) {
-            *counts.entry(value.into_owned()).or_default() += 1;
-        }
-    }
-    Duplicates {
-        records: counts.values().sum(),
-        values: counts.len() as u64,
-        sharing: counts.values().filter(|n| **n > 1).sum(),
-        most: counts.values().max().copied().unwrap_or_default(),
-    }
+    let rows = world.table(object).live.values();
+    Duplicates::of(rows.filter_map(|row| row.snapshot().value(object, property).map(Cow::into_owned)))
 }

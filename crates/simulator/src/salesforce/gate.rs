@@ -9,7 +9,7 @@ use super::{
     Sim, bulk, bulk_query, collections, composite, control, describe, metadata, oauth, query, replicate, search,
     sobjects,
 };
-use crate::listener::Caller;
+use crate::listener::{Caller, pause};
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::Response;
@@ -59,7 +59,7 @@ pub(super) async fn handle(
             match admitted(&sim, &call, &faults) {
                 // A slow answer is slow between being let in and being done.
                 Ok((session, usage)) => {
-                    pause(&sim, faults.latency.draw(&sim.chance)).await;
+                    pause(&sim.stop, faults.latency.draw(&sim.chance)).await;
                     let (answer, fate) = carried_out(&sim, &call, &session, &faults);
                     (answer, Some(usage), fate)
                 }
@@ -67,12 +67,12 @@ pub(super) async fn handle(
             }
         }
         None => {
-            pause(&sim, faults.latency.draw(&sim.chance)).await;
+            pause(&sim.stop, faults.latency.draw(&sim.chance)).await;
             (open(&sim, &call), None, Fate::Send)
         }
     };
     if matches!(fate, Fate::Hang) {
-        pause(&sim, Duration::from_millis(faults.hang_ms)).await;
+        pause(&sim.stop, Duration::from_millis(faults.hang_ms)).await;
     }
     if let Some(ticket) = ticket {
         sim.world().limiter.end(ticket);
@@ -86,17 +86,6 @@ pub(super) async fn handle(
     sim.world().tally.answered(0);
     caller.cut();
     Response::new(Body::empty())
-}
-
-/// Waits, but not past the end of the run.
-async fn pause(sim: &Sim, time: Duration) {
-    if time.is_zero() {
-        return;
-    }
-    tokio::select! {
-        () = sim.stop.cancelled() => {}
-        () = tokio::time::sleep(time) => {}
-    }
 }
 
 fn unavailable() -> Refusal {

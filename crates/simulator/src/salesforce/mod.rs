@@ -47,15 +47,16 @@ mod table;
 mod world;
 mod write;
 
+pub use crate::duplicates::Duplicates;
 pub use config::{
     Allowance, Config, DEFAULT_JWT_KEY, DEFAULT_TOKEN, DuplicateAction, DuplicateRule, Faults, Flags, Limits, Oauth,
     Outage, Token, ValidationRule,
 };
-pub use stats::{Duplicates, Stats};
+pub use stats::Stats;
 
 use crate::chance::Chance;
 use crate::clock::Clock;
-use crate::listener::{Caller, Door};
+use crate::listener;
 use anyhow::Context as _;
 use axum::Router;
 use serde::{Deserialize, Serialize};
@@ -151,7 +152,12 @@ impl Salesforce {
             stop: CancellationToken::new(),
             config,
         });
-        let server = tokio::spawn(serve(Arc::clone(&sim), listener));
+        let server = tokio::spawn(listener::serve(
+            "Salesforce",
+            listener,
+            Router::new().fallback(gate::handle).with_state(Arc::clone(&sim)),
+            sim.stop.clone(),
+        ));
         Ok(Self { sim, server })
     }
 
@@ -210,24 +216,12 @@ impl Salesforce {
 
     /// Stops listening and waits, at most two seconds, for open requests.
     pub async fn shutdown(mut self) {
-        self.sim.stop.cancel();
-        if tokio::time::timeout(Duration::from_secs(2), &mut self.server).await.is_err() {
-            self.server.abort();
-        }
+        listener::ended(&self.sim.stop, &mut self.server).await;
     }
 }
 
 impl Drop for Salesforce {
     fn drop(&mut self) {
         self.sim.stop.cancel();
-    }
-}
-
-async fn serve(sim: Arc<Sim>, listener: TcpListener) {
-    let stop = sim.stop.clone();
-    let router = Router::new().fallback(gate::handle).with_state(sim).into_make_service_with_connect_info::<Caller>();
-    let served = axum::serve(Door(listener), router).with_graceful_shutdown(stop.cancelled_owned()).await;
-    if let Err(error) = served {
-        tracing::error!(%error, "the Salesforce simulator stopped serving");
     }
 }

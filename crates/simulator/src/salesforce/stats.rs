@@ -2,6 +2,7 @@
 //! May touch: its own counters. Must not touch: records.
 
 use super::world::World;
+use crate::duplicates::Duplicates;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -42,19 +43,6 @@ pub struct Stats {
     pub applied_unanswered: u64,
     /// Most writes that hit one record, its creation included.
     pub max_writes_per_key: u64,
-}
-
-/// How often the values of one field occur.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Duplicates {
-    /// Live records that have a value.
-    pub records: u64,
-    /// Distinct values.
-    pub values: u64,
-    /// Records that share their value with another record. 0 proves that nothing was doubled.
-    pub sharing: u64,
-    /// Most records with one and the same value.
-    pub most: u64,
 }
 
 /// The counters while the run goes on.
@@ -157,16 +145,7 @@ pub(super) fn report(world: &mut World, daily: u32, now: i64) -> Stats {
 pub(super) fn duplicates(world: &World, object: &str, field: &str) -> Option<Duplicates> {
     let (number, object) = world.schema.find(object)?;
     let (field_no, field) = object.find(field)?;
-    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
-    for row in world.table(number)?.rows().filter(|row| row.deleted_at.is_none()) {
-        if let Some(cell) = row.cell(object, field_no, field, world.users) {
-            *counts.entry(field.key(&cell.csv(field.kind))).or_default() += 1;
-        }
-    }
-    Some(Duplicates {
-        records: counts.values().sum(),
-        values: counts.len() as u64,
-        sharing: counts.values().filter(|n| **n > 1).sum(),
-        most: counts.values().max().copied().unwrap_or_default(),
-    })
+    let rows = world.table(number)?.rows().filter(|row| row.deleted_at.is_none());
+    let cells = rows.filter_map(|row| row.cell(object, field_no, field, world.users));
+    Some(Duplicates::of(cells.map(|cell| field.key(&cell.csv(field.kind)))))
 }

@@ -10,7 +10,7 @@ use super::config::{Faults, Outage};
 use super::error::{Answer, Body, Refusal, Reply};
 use super::world::World;
 use super::{control, coql_run, routes};
-use crate::listener::Caller;
+use crate::listener::{Caller, pause};
 use axum::body::Body as HttpBody;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::Response;
@@ -67,19 +67,19 @@ pub(super) async fn handle(
     let latency = faults.latency.draw(&sim.chance);
     let (answer, fate) = match (faults.outage, call.family) {
         (Some(outage), _) => {
-            pause(&sim, latency).await;
+            pause(&sim.stop, latency).await;
             let fate = if outage == Outage::Drop { Fate::Cut } else { Fate::Send };
             (Err(Refusal::new(503, "SERVICE_UNAVAILABLE", "The service is unavailable.")), fate)
         }
         (None, Some(Family::Accounts)) => {
-            pause(&sim, latency).await;
+            pause(&sim.stop, latency).await;
             (accounts(&sim, &call), Fate::Send)
         }
         (None, _) => match enter(&sim, &call) {
             Err(refusal) => (Err(refusal), Fate::Send),
             // The place is held through the wait: that is what makes calls overlap.
             Ok(_place) => {
-                pause(&sim, latency).await;
+                pause(&sim.stop, latency).await;
                 carry_out(&sim, &call, &faults)
             }
         },
@@ -95,23 +95,12 @@ pub(super) async fn handle(
             sim.world().tally.answered(response.status().as_u16());
             return response;
         }
-        Fate::Hang => pause(&sim, Duration::from_millis(faults.hang_ms)).await,
+        Fate::Hang => pause(&sim.stop, Duration::from_millis(faults.hang_ms)).await,
         Fate::Cut => {}
     }
     sim.world().tally.answered(0);
     caller.cut();
     Response::new(HttpBody::empty())
-}
-
-/// Waits, but not past the end of the run.
-async fn pause(sim: &Sim, time: Duration) {
-    if time.is_zero() {
-        return;
-    }
-    tokio::select! {
-        () = sim.stop.cancelled() => {}
-        () = tokio::time::sleep(time) => {}
-    }
 }
 
 fn accounts(sim: &Sim, call: &Call) -> Answer {

@@ -49,12 +49,13 @@ mod watch;
 mod words;
 mod world;
 
+pub use crate::duplicates::Duplicates;
 pub use config::{ALL_SCOPES, Config, DEFAULT_TOKEN, DataCentre, Faults, Flags, Limits, Oauth, Outage, Token};
-pub use stats::{Duplicates, Stats};
+pub use stats::Stats;
 
 use crate::chance::Chance;
 use crate::clock::Clock;
-use crate::listener::{Caller, Door};
+use crate::listener;
 use anyhow::Context as _;
 use axum::Router;
 use row::Row;
@@ -62,7 +63,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -186,7 +186,12 @@ impl Zoho {
             config,
         });
         tokio::spawn(notify::run(Arc::clone(&sim), receiver));
-        let server = tokio::spawn(serve(Arc::clone(&sim), listener));
+        let server = tokio::spawn(listener::serve(
+            "Zoho",
+            listener,
+            Router::new().fallback(gate::handle).with_state(Arc::clone(&sim)),
+            sim.stop.clone(),
+        ));
         Ok(Self { sim, server })
     }
 
@@ -247,24 +252,12 @@ impl Zoho {
 
     /// Stops listening and waits, at most two seconds, for open requests.
     pub async fn shutdown(mut self) {
-        self.sim.stop.cancel();
-        if tokio::time::timeout(Duration::from_secs(2), &mut self.server).await.is_err() {
-            self.server.abort();
-        }
+        listener::ended(&self.sim.stop, &mut self.server).await;
     }
 }
 
 impl Drop for Zoho {
     fn drop(&mut self) {
         self.sim.stop.cancel();
-    }
-}
-
-async fn serve(sim: Arc<Sim>, listener: TcpListener) {
-    let stop = sim.stop.clone();
-    let router = Router::new().fallback(gate::handle).with_state(sim).into_make_service_with_connect_info::<Caller>();
-    let served = axum::serve(Door(listener), router).with_graceful_shutdown(stop.cancelled_owned()).await;
-    if let Err(error) = served {
-        tracing::error!(%error, "the Zoho simulator stopped serving");
     }
 }

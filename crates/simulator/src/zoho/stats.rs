@@ -2,6 +2,7 @@
 //! May touch: its own counters. Must not touch: records.
 
 use super::world::{ModuleNo, World};
+use crate::duplicates::Duplicates;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -52,19 +53,6 @@ pub struct Stats {
     pub notified: u64,
     /// Notifications that the receiver didn't take, or that were lost on purpose.
     pub notifications_failed: u64,
-}
-
-/// How often the values of one field occur.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Duplicates {
-    /// Live records that have a value.
-    pub records: u64,
-    /// Distinct values.
-    pub values: u64,
-    /// Records that share their value with another record. 0 proves that nothing was doubled.
-    pub sharing: u64,
-    /// Most records with one and the same value.
-    pub most: u64,
 }
 
 /// The counters while the run goes on.
@@ -150,14 +138,6 @@ pub(super) fn report(world: &mut World, now: i64) -> Stats {
 pub(super) fn duplicates(world: &World, no: ModuleNo, field: &str) -> Option<Duplicates> {
     let store = world.stores.get(no)?;
     let number = store.module.number(field)?;
-    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
-    for value in store.table.live.values().filter_map(|row| row.get(number)) {
-        *counts.entry(value.to_string()).or_default() += 1;
-    }
-    Some(Duplicates {
-        records: counts.values().sum(),
-        values: counts.len() as u64,
-        sharing: counts.values().filter(|n| **n > 1).sum(),
-        most: counts.values().max().copied().unwrap_or_default(),
-    })
+    let rows = store.table.live.values();
+    Some(Duplicates::of(rows.filter_map(|row| row.get(number)).map(ToString::to_string)))
 }
