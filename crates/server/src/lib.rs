@@ -3,7 +3,7 @@
 //! May touch: the engine's doors (receive, gate) and the store's looking verbs.
 //! Must not touch: WhatsApp, CRMs, any database directly.
 //! Invariants: a webhook is answered 200 only after its body is durable. Every API answer that isn't a success is problem+json
-//! with a stable code.
+//! with a stable code; the door that speaks Meta's API tells it in Meta's form.
 //! Failure story: a request under way when the program dies gets no answer; asked again with its key it is found.
 
 mod api;

@@ -97,8 +97,15 @@ async fn whoever_has_no_business_there_is_told_in_metas_words() {
         (status, &told["error"]["code"], &told["error"]["type"]),
         (400, &json!(100), &json!("GraphMethodException"))
     );
-    let (status, told) = ask(&rig, "/latest/1/messages", &hi, &[]).await;
-    assert_eq!((status, &told["error"]["code"]), (400, &json!(2500)), "{told}");
+    // What is no version is no address of this door: told as everywhere else.
+    for path in ["/latest/1/messages", "/api/v1/nothing/here"] {
+        let (status, told) = ask(&rig, path, &hi, &[]).await;
+        assert_eq!((status, &told["code"]), (404, &json!("not_found")), "{path}: {told}");
+    }
+    for path in ["/api/v1", "/api/v2", "/docs/api"] {
+        let (status, told) = rig.api("GET", path, None).await;
+        assert_eq!((status, &told["code"]), (404, &json!("not_found")), "{path}: {told}");
+    }
     let (status, told) = ask(&rig, &path(), &json!({"to": "1"}), &[]).await;
     assert_eq!(status, 400);
     assert!(told["error"]["message"].as_str().unwrap().contains("messaging_product"), "{told}");

@@ -50,11 +50,6 @@ impl GraphError {
         Self { status, code, kind: "OAuthException", message, details: None, ours: None }
     }
 
-    /// The address is none.
-    pub(super) fn path() -> Self {
-        Self::new(StatusCode::BAD_REQUEST, 2500, "Unknown path components".to_owned())
-    }
-
     /// No valid key.
     pub(super) fn token() -> Self {
         let message = "Invalid OAuth access token - Cannot parse access token".to_owned();

@@ -41,25 +41,26 @@ struct Door {
 }
 
 impl FromRequestParts<App> for Door {
-    type Rejection = GraphError;
+    type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, GraphError> {
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
         let path = Path::<(String, String)>::from_request_parts(parts, app).await;
-        let Ok(Path((version, number))) = path else { return Err(GraphError::path()) };
+        let Ok(Path((version, number))) = path else { return Err(crate::api::not_found().await.into_response()) };
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         let is_version =
             version.strip_prefix('v').and_then(|v| v.split_once('.')).is_some_and(|(a, b)| digits(a) && digits(b));
         if !is_version {
-            return Err(GraphError::path());
+            // Not meant for this door: any two words would be an address of it.
+            return Err(crate::api::not_found().await.into_response());
         }
         let header = parts.headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).unwrap_or_default();
         let token = header.strip_prefix("Bearer ").or_else(|| header.strip_prefix("OAuth ")).unwrap_or_default();
         if app.keys.owner(token).is_none() {
-            return Err(GraphError::token());
+            return Err(GraphError::token().into_response());
         }
         let number = NumberId::from(number.as_str());
         if app.world.directory.get(&number).is_none() {
-            return Err(GraphError::no_number(number.as_str()));
+            return Err(GraphError::no_number(number.as_str()).into_response());
         }
         Ok(Self { number })
     }
