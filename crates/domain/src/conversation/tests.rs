@@ -549,14 +549,14 @@ fn what_is_said_in_a_group_or_by_the_business_withdraws_nothing() {
 #[test]
 fn a_person_who_can_not_be_reached_is_labelled_and_a_message_takes_the_label_away() {
     let mut model = Model::default();
-    model.take(&[text("a", 1, 10), echo("b", 1, 20)]);
-    model.take(&[status("b", 1, Status::Failed, 30)]);
+    model.take(&[text("a", 1, 10_000), echo("b", 1, 20_000)]);
+    model.take(&[status("b", 1, Status::Failed, 30_000)]);
     let marked = |model: &Model| model.people.values().next().unwrap().unreachable;
     assert_eq!(marked(&model), Unreachable::Found);
-    model.take(&[status("b", 1, Status::Failed, 30), text("late", 1, 25)]);
+    model.take(&[status("b", 1, Status::Failed, 30_000), text("late", 1, 25_000)]);
     assert_eq!(marked(&model), Unreachable::Found, "what was said before the failure says nothing");
     let hidden = Party { wa_id: None, ..person(1) };
-    model.take(&[message(InboundMessage { party: hidden, ..plain("c", 1, 40) })]);
+    model.take(&[message(InboundMessage { party: hidden, ..plain("c", 1, 40_000) })]);
     assert_eq!(marked(&model), Unreachable::No, "also from somebody who hides their number");
     let told = |kind| model.events.iter().filter(|e| e.kind == kind).count();
     assert_eq!((told(EventKind::LineDead), told(EventKind::LineAlive)), (1, 1));
@@ -565,7 +565,12 @@ fn a_person_who_can_not_be_reached_is_labelled_and_a_message_takes_the_label_awa
 #[test]
 fn a_delivered_message_takes_the_label_away() {
     let mut model = Model::default();
-    model.take(&[text("a", 1, 10), echo("b", 1, 20), echo("c", 1, 21), status("b", 1, Status::Failed, 30)]);
-    model.take(&[status("c", 1, Status::Delivered, 31)]);
+    model.take(&[
+        text("a", 1, 10_000),
+        echo("b", 1, 20_000),
+        echo("c", 1, 21_000),
+        status("b", 1, Status::Failed, 30_000),
+    ]);
+    model.take(&[status("c", 1, Status::Delivered, 31_000)]);
     assert_eq!(model.people.values().next().unwrap().unreachable, Unreachable::No);
 }
