@@ -10,7 +10,9 @@
 
 use crate::World;
 use crate::gate::{self, Asking, SendRequest, To};
-use ponte_domain::consent::{AskTemplate, Draft, Entry, InvalidEntry, OpenRequest, Scope, Source, button_id, entry_id};
+use ponte_domain::consent::{
+    AskTemplate, ConsentSettings, Draft, Entry, InvalidEntry, OpenRequest, Scope, Source, button_id, entry_id,
+};
 use ponte_domain::error::StoreError;
 use ponte_domain::event::{EventKind, NewEvent};
 use ponte_domain::ids::{ConsentId, NumberId, PersonId};
@@ -137,13 +139,23 @@ pub async fn ask(world: &World, to: To, ask: Ask, by: &str) -> Result<Answer, St
     let forms = Forms {
         inside: buttons(id, texts),
         inside_text: texts.text.clone(),
-        outside: ask.template.as_ref().or(settings.ask_template.as_ref()).map(|t| (template(id, t), t.text.clone())),
+        outside: outside(settings, ask.template.as_ref()).map(|t| (template(id, t), t.text.clone())),
     };
     let scope = ask.scope.unwrap_or(Scope::MARKETING);
     let wish = wish(ask.from, to, &forms, ask.idempotency_key);
     let asking = forms.asking(id, scope, by, false);
     let mut answers = gate::admit_all(world, vec![(wish, Some(asking))]).await?;
     Ok(answers.pop().unwrap_or(Answer::Filed))
+}
+
+/// The template outside the window. Named with the request, the configured one keeps the text that was configured: what is kept
+/// as proof is not the caller's to say.
+fn outside<'a>(settings: &'a ConsentSettings, named: Option<&'a AskTemplate>) -> Option<&'a AskTemplate> {
+    let configured = settings.ask_template.as_ref();
+    match named {
+        Some(named) if !configured.is_some_and(|c| c.name == named.name && c.language == named.language) => Some(named),
+        _ => configured,
+    }
 }
 
 impl Forms {

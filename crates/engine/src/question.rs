@@ -67,7 +67,7 @@ impl Rules {
             place: facts.phone.map_or_else(Place::default, |digits| self.places.place_of(digits, facts.now)),
             has_phone: facts.phone.is_some(),
             number_blocked_until: facts.number_blocked_until,
-            asks: facts.asks,
+            asks: facts.asks && self.settings.consent.asks_with(facts.message),
             settings: &self.settings.policy,
         }
     }

@@ -1,6 +1,8 @@
 //! What of the consent flow can be set, with its defaults. The configuration file has the reasons.
 
 use super::words::Words;
+use crate::account::template_language;
+use crate::outbound::Outbound;
 use crate::{HOUR, Millis};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -67,6 +69,14 @@ impl Default for ConsentSettings {
 }
 
 impl ConsentSettings {
+    /// Whether a message is the configured question for outside the window: the one template that may be of the category
+    /// MARKETING without an opt-in. Any other would be a way around it.
+    #[must_use]
+    pub fn asks_with(&self, message: &Outbound) -> bool {
+        let asked = self.ask_template.as_ref().map(|t| (t.name.as_str(), template_language(&t.language)));
+        asked.is_some() && asked == message.template_key().map(|(name, language)| (name, template_language(language)))
+    }
+
     /// The acknowledgement in this language, else in English; `None` when none is wanted.
     #[must_use]
     pub fn acknowledgement(&self, language: &str) -> Option<&str> {

@@ -92,7 +92,8 @@ pub struct Question<'a> {
     pub has_phone: bool,
     /// WhatsApp restricted the number until then.
     pub number_blocked_until: Option<Millis>,
-    /// It asks for consent. Meta may call the template of such a question marketing; here it is what comes before.
+    /// It asks for consent, in the words that were configured. Meta may call the template of such a question marketing; here it
+    /// is what comes before.
     pub asks: bool,
     /// Limits.
     pub settings: &'a PolicySettings,

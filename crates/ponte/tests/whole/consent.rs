@@ -189,6 +189,8 @@ async fn the_command_line_states_shows_asks_and_exports() {
     let rig = setup(Engine::Sqlite).start().await;
     rig.open_windows(1).await;
     let to = format!("+{}", phone(0));
+    let without = rig.cli(&["consent", "ask", "--to", &format!("+{}", phone(9))]).await;
+    assert!(without.code == 2 && without.err.contains("window_closed"), "no template is configured: {without:?}");
     let bare = rig.cli(&["consent", "record", "--to", &to, "--action", "confirmed"]).await;
     assert_eq!(bare.code, 1, "{bare:?}");
     assert!(bare.err.contains("proof"), "{bare:?}");
@@ -213,13 +215,17 @@ async fn the_command_line_states_shows_asks_and_exports() {
 
 #[tokio::test]
 async fn outside_the_window_a_template_asks_and_a_word_answers() {
-    let rig = setup(Engine::Sqlite).start().await;
+    let question = r#"{ name = "may_we", language = "en", text = "May we send you offers?" }"#;
+    let rig = setup(Engine::Sqlite).set("consent", "ask_template", question).start().await;
     let to = format!("+{}", phone(0));
-    let without = rig.cli(&["consent", "ask", "--to", &to]).await;
-    assert_eq!(without.code, 2, "{without:?}");
-    assert!(without.err.contains("window_closed"), "{without:?}");
-    let template = r#"{"name":"may_we","language":"en","text":"May we send you offers?"}"#;
-    let asked = rig.cli(&["consent", "ask", "--to", &to, "--template", template, "--json"]).await;
+    let refused = eventually(LONG, "the templates are known", || async {
+        let offer = r#"{"name":"spring_sale","language":"en_US","text":"May we?"}"#;
+        let ran = rig.cli(&["consent", "ask", "--to", &to, "--template", offer, "--json"]).await;
+        (ran.code == 2).then_some(ran)
+    })
+    .await;
+    assert!(refused.out.contains("consent_missing"), "an offer is no question, whoever says so: {refused:?}");
+    let asked = rig.cli(&["consent", "ask", "--to", &to, "--json"]).await;
     assert_eq!(asked.code, 0, "{asked:?}");
     let ana = asked.json()["person_id"].as_str().unwrap().to_owned();
     let file = consent(&rig, &ana).await;
