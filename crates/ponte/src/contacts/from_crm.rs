@@ -21,11 +21,18 @@ const LONGEST_MS: Millis = 60 * SECOND;
 /// The column of the record id: the contacts' key.
 pub const KEY: &str = "id";
 
-/// Writes every contact of the CRM as a row; how many. `wanted`: names of fields, `None` for the usual ones.
+/// Writes every contact of the CRM as a row, or the first `most` and the rest of their page; how many. `wanted`: names of fields,
+/// `None` for the usual ones.
 ///
 /// # Errors
 /// The CRM can't be read, a field isn't there, or the file can't be written.
-pub async fn read(crm: &dyn Crm, wanted: Option<&[String]>, to: &Path, mut progress: impl FnMut(u64)) -> Result<u64> {
+pub async fn read(
+    crm: &dyn Crm,
+    wanted: Option<&[String]>,
+    most: Option<u64>,
+    to: &Path,
+    mut progress: impl FnMut(u64),
+) -> Result<u64> {
     let there = patiently(async || crm.contact_fields().await).await?;
     let fields = choose(&there, wanted)?;
     let file = File::create(to).with_context(|| to.display().to_string())?;
@@ -43,6 +50,9 @@ pub async fn read(crm: &dyn Crm, wanted: Option<&[String]>, to: &Path, mut progr
             rows += 1;
         }
         progress(rows);
+        if most.is_some_and(|most| rows >= most) {
+            break;
+        }
         match page.next {
             Some(next) if Some(&next) != after.as_ref() => after = Some(next),
             Some(_) => bail!("the CRM gives the same page again and again"),

@@ -91,7 +91,7 @@ pub struct Options {
 }
 
 /// Rows looked at for guessing.
-const SAMPLE: usize = 200;
+pub(super) const SAMPLE: usize = 200;
 /// Rows of one transaction on SQLite, while no server works on the file. Each writes most pages of the index of the source's
 /// keys once, for the rows come in the order of their numbers.
 const ALONE: usize = 25_000;

@@ -1,6 +1,6 @@
 //! Where the rows of an import come from: a table, or the contacts of a CRM read into one.
 
-use super::import::Options;
+use super::import::{Options, SAMPLE};
 use crate::config::Settings;
 use crate::contacts::from_crm;
 use crate::wiring;
@@ -100,7 +100,9 @@ async fn read_crm(settings: &Settings, options: &Options, name: &str, to: &Path)
     };
     let on = !options.json && std::io::stderr().is_terminal();
     let begun = Instant::now();
-    let rows = from_crm::read(connection.crm.as_ref(), options.fields.as_deref(), to, |rows| {
+    // For a look, and for guessing, the first ones do: a CRM gives a hundred a call.
+    let most = (options.preview || options.save_mapping.is_some()).then_some(SAMPLE as u64);
+    let rows = from_crm::read(connection.crm.as_ref(), options.fields.as_deref(), most, to, |rows| {
         if on {
             let rate = rows as f64 / begun.elapsed().as_secs_f64().max(0.001);
             eprint!("\r\x1b[Kreading {name}   {rows} contacts   {rate:.0}/s");
