@@ -33,7 +33,7 @@ enum Chore {
     Test(test::Arguments),
     /// The rules of the house: who may depend on whom, module headers, sizes, error pages.
     Tidy,
-    /// Installs what the tests need (Debian, Ubuntu): PostgreSQL and cargo-nextest.
+    /// Installs what the tests need (Debian, Ubuntu): PostgreSQL, cargo-nextest, Python and Node.
     Setup,
     /// Builds the program for release and runs its demo; arguments are passed on.
     Demo {

@@ -83,12 +83,13 @@ impl Accounts for SqlStore {
         next: Millis,
     ) -> Result<Vec<String>, StoreError> {
         // Every node asks often and there is hardly ever anything to do: looked at first without a transaction.
-        let due: Vec<(String,)> = self
+        let later: Vec<(String,)> = self
             .reader()
             .await?
             .all("SELECT waba_id FROM account WHERE workspace_id = $1 AND due_at > $2", vals![workspace.0, now])
             .await?;
-        let waba_ids: Vec<String> = waba_ids.into_iter().filter(|id| due.iter().all(|(later,)| later != id)).collect();
+        let waba_ids: Vec<String> =
+            waba_ids.into_iter().filter(|id| later.iter().all(|(other,)| other != id)).collect();
         if waba_ids.is_empty() {
             return Ok(waba_ids);
         }

@@ -322,7 +322,9 @@ async fn run_postgres<T>(
                 tokio::time::sleep(Duration::from_millis(u64::from(2 * tries))).await;
             }
             // Nobody else's row: the same would clash again.
-            (Err(StoreError::Unavailable(why)), _) if why.starts_with(REPEAT) && why.contains(UNIQUE) => {
+            (Err(StoreError::Unavailable(why)), _)
+                if why.starts_with(REPEAT) && why.ends_with(&format!("({UNIQUE})")) =>
+            {
                 return Err(StoreError::Refused(why.trim_start_matches(REPEAT).to_owned()));
             }
             (Err(error), _) => return Err(error),
