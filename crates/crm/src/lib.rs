@@ -5,6 +5,7 @@
 #![allow(clippy::result_large_err, reason = "the port's error says much and is made once per failed call")]
 
 pub mod hubspot;
+mod pace;
 pub mod phone;
 
 pub use hubspot::{HubSpot, HubSpotAuth, HubSpotConfig};

@@ -35,6 +35,7 @@ fn person(n: u128, phone: Option<&str>) -> ContactWrite {
         user_id: None,
         username: None,
         last_inbound_at: Some(1_795_401_000_000),
+        fields: Default::default(),
     }
 }
 

@@ -13,7 +13,7 @@ use ponte_domain::ids::{ConnectionId, MessageId, PersonId, WorkspaceId};
 use ponte_domain::message::Person;
 use ponte_domain::ports::store::{CrmEnd, CrmView};
 use sqlx::FromRow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use uuid::Uuid;
 
 #[derive(FromRow)]
@@ -160,6 +160,7 @@ fn contact(
         user_id: of(IdentityKind::UserId),
         username: person.username.clone(),
         last_inbound_at,
+        fields: BTreeMap::new(),
     }
 }
 

@@ -20,6 +20,9 @@ pub(super) struct Record {
     pub(super) id: String,
     #[serde(default)]
     pub(super) properties: HashMap<String, Option<String>>,
+    /// When it last changed, ISO 8601.
+    #[serde(default, rename = "updatedAt")]
+    pub(super) updated: Option<String>,
     #[serde(default)]
     new: Option<bool>,
     #[serde(default, rename = "objectWriteTraceId")]

@@ -4,13 +4,15 @@
 use super::auth;
 use super::config::HubSpotConfig;
 use super::errors::{self, Effect};
-use super::pace::{self, Pacer, Window};
+use crate::pace::{self, Pacer, Window};
 use http::Method;
+use ponte_domain::crm::CrmBudget;
 use ponte_domain::error::{CallError, ErrorClass, ThrottleScope};
 use ponte_domain::{Millis, SECOND};
 use ponte_net::{Breaker, Clock, Egress, NetError, Request, Response, TokenSource, classify_read, classify_transport};
 use secrecy::SecretString;
 use serde_json::Value;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// What is asked of HubSpot.
@@ -33,6 +35,9 @@ pub(super) struct Client {
     calls: Pacer,
     searches: Pacer,
     clock: Clock,
+    made: AtomicU64,
+    /// What the headers said last of the day: limit and rest; `u64::MAX` while they said nothing.
+    day: [AtomicU64; 2],
 }
 
 impl Client {
@@ -47,7 +52,22 @@ impl Client {
             config,
             egress,
             clock,
+            made: AtomicU64::new(0),
+            day: [const { AtomicU64::new(u64::MAX) }; 2],
         }
+    }
+
+    pub(super) fn now(&self) -> Millis {
+        (self.clock)()
+    }
+
+    /// Calls made and left.
+    pub(super) fn budget(&self) -> CrmBudget {
+        let [limit, remaining] = [0, 1].map(|n| {
+            let known = self.day.get(n).map_or(u64::MAX, |v| v.load(Ordering::Relaxed));
+            (known != u64::MAX).then_some(known)
+        });
+        CrmBudget { calls: self.made.load(Ordering::Relaxed), limit, remaining, held_until: self.calls.held_until() }
     }
 
     /// Path of an object's endpoint: `/crm/objects/{version}/{rest}`.
@@ -103,6 +123,7 @@ impl Client {
                 "HubSpot has failed several times in a row: waiting before the next try",
             )
         })?;
+        self.made.fetch_add(1, Ordering::Relaxed);
         match self.send(ask, token).await {
             Ok(response) => {
                 if response.status.is_server_error() {
@@ -138,6 +159,12 @@ impl Client {
     fn read(&self, ask: Ask<'_>, response: &Response) -> Result<Value, CallError> {
         if let Some(told) = rate_headers(response) {
             self.calls.told(told);
+        }
+        for (name, known) in ["x-hubspot-ratelimit-daily", "x-hubspot-ratelimit-daily-remaining"].iter().zip(&self.day)
+        {
+            if let Some(number) = response.header(name).and_then(|v| v.trim().parse().ok()) {
+                known.store(number, Ordering::Relaxed);
+            }
         }
         let status = response.status.as_u16();
         let body = if response.body.is_empty() { Ok(Value::Null) } else { response.json::<Value>() };

@@ -55,6 +55,8 @@ pub struct HubSpotConfig {
     pub overwrite_names: bool,
     /// IANA time zone of the HubSpot account: the daily limit ends at its midnight.
     pub time_zone: String,
+    /// The app's client secret, which signs its webhooks.
+    pub webhook_secret: Option<SecretString>,
     /// When the breaker opens.
     pub breaker: BreakerConfig,
 }
@@ -77,6 +79,7 @@ impl HubSpotConfig {
             write_whatsapp_phone: true,
             overwrite_names: false,
             time_zone: "UTC".to_owned(),
+            webhook_secret: None,
             breaker: BreakerConfig::default(),
         }
     }

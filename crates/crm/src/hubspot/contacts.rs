@@ -189,7 +189,26 @@ impl HubSpot {
             put("firstname", first);
             put("lastname", last);
         }
+        if !matches!(known, Known::Read(record) if record.value(CONTACT_KEY).is_none()) {
+            for (name, value) in &person.fields {
+                properties.insert(name.clone(), property(value));
+            }
+        }
         properties
+    }
+}
+
+/// A mapped value as HubSpot takes it: text; what is empty is an empty text.
+fn property(value: &Value) -> Value {
+    match value {
+        Value::Null => Value::String(String::new()),
+        Value::Array(items) => {
+            let words: Vec<String> =
+                items.iter().map(|i| i.as_str().map_or_else(|| i.to_string(), str::to_owned)).collect();
+            Value::String(words.join(";"))
+        }
+        Value::String(_) => value.clone(),
+        other => Value::String(other.to_string()),
     }
 }
 
@@ -226,6 +245,7 @@ fn merge(rows: &[ContactWrite]) -> (Vec<ContactWrite>, Vec<usize>) {
                 later(&row.wa_id, &mut before.wa_id);
                 later(&row.user_id, &mut before.user_id);
                 later(&row.username, &mut before.username);
+                before.fields.extend(row.fields.clone());
                 before.last_inbound_at = before.last_inbound_at.max(row.last_inbound_at);
             }
         }
@@ -307,6 +327,7 @@ mod tests {
             user_id: None,
             username: None,
             last_inbound_at: None,
+            fields: Default::default(),
         }
     }
 

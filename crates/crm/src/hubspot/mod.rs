@@ -7,13 +7,14 @@
 mod auth;
 mod batch;
 mod body;
+mod changes;
 mod client;
 mod config;
 mod contacts;
 mod errors;
 mod matching;
 mod messages;
-mod pace;
+mod notice;
 mod read;
 mod schema;
 mod search;
@@ -24,7 +25,10 @@ use async_trait::async_trait;
 use batch::Outcome;
 use client::Client;
 use matching::Adopting;
-use ponte_domain::crm::{ContactWrite, CrmCapabilities, CrmField, CrmPage, MessageWrite, RowResult};
+use ponte_domain::crm::{
+    ContactWrite, CrmBudget, CrmCapabilities, CrmChanges, CrmField, CrmHint, CrmNotice, CrmPage, CrmRecord,
+    MessageWrite, NoticeRefused, RowResult,
+};
 use ponte_domain::error::{CallError, ErrorClass};
 use ponte_domain::ports::crm::Crm;
 use ponte_net::{Clock, Egress};
@@ -92,6 +96,11 @@ impl Crm for HubSpot {
             message_batch: config.rows(),
             message_upsert: self.upserts_messages.load(Ordering::Relaxed),
             calls_per_second: (config.share(config.calls_per_10s) / 10).max(1),
+            changes: true,
+            // Search never shows what was deleted; webhooks and a full look tell it.
+            tells_deletions: false,
+            notifies: config.webhook_secret.is_some(),
+            creates_fields: true,
         }
     }
 
@@ -130,6 +139,30 @@ impl Crm for HubSpot {
 
     async fn contacts_page(&self, fields: &[String], after: Option<&str>) -> Result<CrmPage, CallError> {
         self.client.contacts_after(fields, after).await
+    }
+
+    async fn cursor_now(&self) -> Result<String, CallError> {
+        Ok(changes::cursor_at(self.client.now()))
+    }
+
+    async fn changes(&self, fields: &[String], cursor: &str) -> Result<CrmChanges, CallError> {
+        self.client.changed_contacts(fields, cursor, self.client.now()).await
+    }
+
+    async fn read_contacts(&self, ids: &[String], fields: &[String]) -> Result<Vec<Option<CrmRecord>>, CallError> {
+        self.client.contacts_by_id(ids, fields).await
+    }
+
+    async fn create_fields(&self, fields: &[CrmField]) -> Result<(), CallError> {
+        self.client.create_properties(fields).await
+    }
+
+    fn notice(&self, notice: &CrmNotice<'_>) -> Result<Vec<CrmHint>, NoticeRefused> {
+        notice::read(self.client.config.webhook_secret.as_ref(), notice)
+    }
+
+    fn budget(&self) -> CrmBudget {
+        self.client.budget()
     }
 
     async fn check(&self) -> Result<String, CallError> {

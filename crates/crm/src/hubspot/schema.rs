@@ -4,13 +4,12 @@
 
 use super::client::Client;
 use super::errors::Effect;
+use ponte_domain::crm::{CrmField, CrmKind};
 use ponte_domain::error::{CallError, ErrorClass};
 use serde_json::{Value, json};
 
 const GROUP: &str = "ponte";
 
-/// How the names of our properties begin.
-pub(super) const OURS: &str = "ponte_";
 /// Our external id of a contact.
 pub(super) const CONTACT_KEY: &str = "ponte_id";
 /// Our external id of a message.
@@ -26,6 +25,10 @@ const CONTACT: &[Property] = &[
     ("ponte_username", "WhatsApp username", "string", "text", false),
     ("ponte_last_inbound_at", "Last WhatsApp message from the contact", "datetime", "date", false),
 ];
+
+/// The properties of contacts that write-back fills by itself: no mapping has them.
+pub(super) const SYSTEM: &[&str] =
+    &[CONTACT_KEY, "ponte_wa_id", "ponte_user_id", "ponte_username", "ponte_last_inbound_at"];
 
 const MESSAGE: &[Property] = &[
     (MESSAGE_KEY, "Ponte message id", "string", "text", true),
@@ -65,6 +68,40 @@ impl Client {
         }
     }
 
+    /// Makes properties that a mapping needs.
+    pub(super) async fn create_properties(&self, fields: &[CrmField]) -> Result<(), CallError> {
+        self.make_group("contacts").await?;
+        for field in fields {
+            let (kind, shown) = match field.kind {
+                CrmKind::LongText => ("string", "textarea"),
+                CrmKind::Phone => ("string", "phonenumber"),
+                CrmKind::Number => ("number", "number"),
+                CrmKind::Boolean => ("bool", "booleancheckbox"),
+                CrmKind::Date => ("date", "date"),
+                CrmKind::Moment => ("datetime", "date"),
+                CrmKind::Choice => ("enumeration", "select"),
+                CrmKind::MultiChoice | CrmKind::Tags => ("enumeration", "checkbox"),
+                _ => ("string", "text"),
+            };
+            let mut property = json!({"groupName": GROUP, "name": field.name, "label": field.label, "type": kind,
+                                      "fieldType": shown, "hasUniqueValue": field.unique});
+            let options: Vec<Value> = match field.kind {
+                CrmKind::Boolean => ["true", "false"].map(|v| option(v, if v == "true" { "Yes" } else { "No" })).into(),
+                _ => field.choices.iter().map(|c| option(&c.value, &c.label)).collect(),
+            };
+            if let (false, Some(property)) = (options.is_empty(), property.as_object_mut()) {
+                property.insert("options".to_owned(), Value::Array(options));
+            }
+            self.make(&self.properties("contacts"), property).await?;
+        }
+        Ok(())
+    }
+
+    async fn make_group(&self, object: &str) -> Result<(), CallError> {
+        let group = json!({"name": GROUP, "label": "Ponte", "displayOrder": -1});
+        self.make(&self.properties(&format!("{object}/groups")), group).await
+    }
+
     async fn ensure(&self, object: &str, wanted: &[Property]) -> Result<(), CallError> {
         let there = self.get(&self.properties(object)).await?;
         let there = there.get("results").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
@@ -79,11 +116,7 @@ impl Client {
         if missing.is_empty() {
             return Ok(());
         }
-        self.make(
-            &self.properties(&format!("{object}/groups")),
-            json!({"name": GROUP, "label": "Ponte", "displayOrder": -1}),
-        )
-        .await?;
+        self.make_group(object).await?;
         for (name, label, kind, field, unique) in missing {
             let property = json!({"groupName": GROUP, "name": name, "label": label, "type": kind, "fieldType": field,
                                   "hasUniqueValue": unique});
@@ -100,6 +133,10 @@ impl Client {
             Err(error) => Err(error),
         }
     }
+}
+
+fn option(value: &str, label: &str) -> Value {
+    json!({"value": value, "label": label, "hidden": false})
 }
 
 /// A plain no, as opposed to a fault or a limit.

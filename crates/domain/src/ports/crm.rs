@@ -1,10 +1,14 @@
-//! The CRM port: what write-back asks of any CRM.
+//! The CRM port: what write-back and pull ask of any CRM.
 
-use crate::crm::{ContactWrite, CrmCapabilities, CrmField, CrmPage, MessageWrite, RowResult};
-use crate::error::CallError;
+use crate::Millis;
+use crate::crm::{
+    ContactWrite, CrmBudget, CrmCapabilities, CrmChanges, CrmField, CrmHint, CrmNotice, CrmPage, CrmRecord,
+    MessageWrite, NoticeRefused, RowResult,
+};
+use crate::error::{CallError, ErrorClass};
 use async_trait::async_trait;
 
-/// What write-back asks of a CRM. Every batch gives one result per row, in the order of the rows; the outer error means that
+/// What write-back and pull ask of a CRM. Every batch gives one result per row, in the order of the rows; the outer error means that
 /// the whole batch failed in one way (and says whether the outcome is known).
 #[async_trait]
 pub trait Crm: Send + Sync {
@@ -29,7 +33,7 @@ pub trait Crm: Send + Sync {
     /// When the batch failed as a whole.
     async fn write_messages(&self, rows: &[MessageWrite]) -> Result<Vec<RowResult>, CallError>;
 
-    /// The fields of contacts that can be read, but for those that write-back made.
+    /// The fields of contacts that can be read, with all that the CRM tells of them, but for those that carry our ids.
     ///
     /// # Errors
     /// Classified like any call.
@@ -40,6 +44,60 @@ pub trait Crm: Send + Sync {
     /// # Errors
     /// Classified like any call.
     async fn contacts_page(&self, fields: &[String], after: Option<&str>) -> Result<CrmPage, CallError>;
+
+    /// A cursor for [`Self::changes`] that stands at this moment, less what the CRM may show late.
+    ///
+    /// # Errors
+    /// Classified like any call.
+    async fn cursor_now(&self) -> Result<String, CallError>;
+
+    /// What changed since a cursor, with these fields, oldest first: some of it, and where to go on. A look that finds nothing
+    /// costs at most three calls.
+    ///
+    /// # Errors
+    /// Classified like any call; [`ErrorClass::Gone`]: the cursor is too old, everything has to be read.
+    async fn changes(&self, fields: &[String], cursor: &str) -> Result<CrmChanges, CallError>;
+
+    /// These records as they are now, in the order asked for; `None` for those that are gone. A record that was merged comes
+    /// with the id of what it is now.
+    ///
+    /// # Errors
+    /// Classified like any call.
+    async fn read_contacts(&self, ids: &[String], fields: &[String]) -> Result<Vec<Option<CrmRecord>>, CallError>;
+
+    /// Makes these fields on contacts; one that is there already is left as it is. Safe to repeat.
+    ///
+    /// # Errors
+    /// Classified like any call; configuration where the CRM doesn't allow it, with what to do instead.
+    async fn create_fields(&self, fields: &[CrmField]) -> Result<(), CallError> {
+        let _ = fields;
+        let title = "this CRM takes no new fields over its API: an administrator makes them";
+        Err(CallError::new(ErrorClass::Configuration, "fields_by_hand", title))
+    }
+
+    /// Checks and reads a notification.
+    ///
+    /// # Errors
+    /// Why it is not believed.
+    fn notice(&self, notice: &CrmNotice<'_>) -> Result<Vec<CrmHint>, NoticeRefused> {
+        let _ = notice;
+        Err(NoticeRefused::NotSetUp)
+    }
+
+    /// Asks the CRM to notify this address, or to go on doing so. Until when it will, when that ends by itself; `None` where
+    /// nothing has to be asked for. Safe to repeat.
+    ///
+    /// # Errors
+    /// Classified like any call.
+    async fn subscribe(&self, address: &str) -> Result<Option<Millis>, CallError> {
+        let _ = address;
+        Ok(None)
+    }
+
+    /// Calls made and left.
+    fn budget(&self) -> CrmBudget {
+        CrmBudget::default()
+    }
 
     /// Asks something cheap that proves credentials and reach; a short description of the account.
     ///

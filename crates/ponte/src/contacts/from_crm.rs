@@ -8,6 +8,8 @@ use ponte_domain::error::{CallError, ErrorClass};
 use ponte_domain::ports::crm::Crm;
 use ponte_domain::{Millis, SECOND};
 use ponte_tables::write::{CsvWriter, Style};
+use serde_json::Value;
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
@@ -45,8 +47,8 @@ pub async fn read(
     loop {
         let page = patiently(async || crm.contacts_page(&names, after.as_deref()).await).await?;
         for record in &page.records {
-            let cells = record.values.iter().map(|v| v.as_deref().unwrap_or_default());
-            table.row(std::iter::once(record.id.as_str()).chain(cells))?;
+            let cells: Vec<Cow<'_, str>> = record.values.iter().map(cell).collect();
+            table.row(std::iter::once(record.id.as_str()).chain(cells.iter().map(AsRef::as_ref)))?;
             rows += 1;
         }
         progress(rows);
@@ -62,6 +64,17 @@ pub async fn read(
     let mut out = table.into_inner()?;
     std::io::Write::flush(&mut out).with_context(|| to.display().to_string())?;
     Ok(rows)
+}
+
+/// A value as a table shows it: several, `;` between them; something with a name, by its name.
+fn cell(value: &Value) -> Cow<'_, str> {
+    match value {
+        Value::Null => Cow::Borrowed(""),
+        Value::String(text) => Cow::Borrowed(text),
+        Value::Array(items) => Cow::Owned(items.iter().map(cell).collect::<Vec<_>>().join(";")),
+        Value::Object(fields) => fields.get("name").map_or_else(|| Cow::Owned(value.to_string()), cell),
+        other => Cow::Owned(other.to_string()),
+    }
 }
 
 fn choose<'a>(there: &'a [CrmField], wanted: Option<&[String]>) -> Result<Vec<&'a CrmField>> {

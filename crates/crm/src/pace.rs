@@ -1,5 +1,5 @@
-//! Keeps calls within what HubSpot is known to allow: a rolling window of our own, what the answers' headers say, and pauses
-//! after a 429.
+//! Keeps calls within what a CRM is known to allow: a rolling window of our own, what the answers' headers say, and pauses after
+//! it said that a limit was met.
 //! Must not touch: the clock (times are passed in, sleeps are the runtime's).
 
 use ponte_domain::Millis;
@@ -7,17 +7,17 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// What the headers `X-HubSpot-RateLimit-{Max,Remaining,Interval-Milliseconds}` of an answer say.
+/// What an answer's headers say of the limit (HubSpot: `X-HubSpot-RateLimit-{Max,Remaining,Interval-Milliseconds}`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Told {
-    pub(super) max: u32,
-    pub(super) remaining: u32,
-    pub(super) interval_ms: Millis,
+pub(crate) struct Told {
+    pub(crate) max: u32,
+    pub(crate) remaining: u32,
+    pub(crate) interval_ms: Millis,
 }
 
 /// The rules, pure.
 #[derive(Debug)]
-pub(super) struct Window {
+pub(crate) struct Window {
     /// As configured; the headers can only lower it.
     most: u32,
     limit: u32,
@@ -28,12 +28,12 @@ pub(super) struct Window {
 }
 
 impl Window {
-    pub(super) const fn new(limit: u32, percent: u32, width_ms: Millis) -> Self {
+    pub(crate) const fn new(limit: u32, percent: u32, width_ms: Millis) -> Self {
         Self { most: limit, limit, percent, width_ms, sent: VecDeque::new(), hold_until: Millis::MIN }
     }
 
     /// Takes a place, or says how long to wait.
-    pub(super) fn take(&mut self, now: Millis) -> Result<(), Millis> {
+    pub(crate) fn take(&mut self, now: Millis) -> Result<(), Millis> {
         while self.sent.front().is_some_and(|at| at.saturating_add(self.width_ms) <= now) {
             self.sent.pop_front();
         }
@@ -59,13 +59,13 @@ impl Window {
     }
 
     /// Nothing goes out for `ms` from `now`.
-    pub(super) fn hold(&mut self, now: Millis, ms: Millis) {
+    pub(crate) fn hold(&mut self, now: Millis, ms: Millis) {
         self.hold_until = self.hold_until.max(now.saturating_add(ms));
     }
 
     /// Takes in what an answer said: a lower limit than configured is obeyed, and others' use of the same budget shows as
     /// fewer calls remaining than our own count leaves.
-    pub(super) fn told(&mut self, now: Millis, told: Told) {
+    pub(crate) fn told(&mut self, now: Millis, told: Told) {
         if told.max > 0 {
             self.limit = self.most.min((told.max.saturating_mul(self.percent) / 100).max(1));
         }
@@ -78,7 +78,7 @@ impl Window {
 }
 
 /// A window to share between tasks.
-pub(super) struct Pacer {
+pub(crate) struct Pacer {
     window: Mutex<Window>,
     /// Who waits is served in the order of coming.
     queue: tokio::sync::Mutex<()>,
@@ -87,12 +87,12 @@ pub(super) struct Pacer {
 }
 
 impl Pacer {
-    pub(super) fn new(window: Window, max_wait_ms: Millis, clock: ponte_net::Clock) -> Self {
+    pub(crate) fn new(window: Window, max_wait_ms: Millis, clock: ponte_net::Clock) -> Self {
         Self { window: Mutex::new(window), queue: tokio::sync::Mutex::new(()), clock, max_wait_ms }
     }
 
     /// Waits for a place; gives up with the milliseconds still to wait when that is longer than allowed.
-    pub(super) async fn turn(&self) -> Result<(), Millis> {
+    pub(crate) async fn turn(&self) -> Result<(), Millis> {
         let came_at = (self.clock)();
         let _turn = self.queue.lock().await;
         loop {
@@ -107,12 +107,17 @@ impl Pacer {
         }
     }
 
-    pub(super) fn hold(&self, ms: Millis) {
+    pub(crate) fn hold(&self, ms: Millis) {
         self.with(|window, now| window.hold(now, ms));
     }
 
-    pub(super) fn told(&self, told: Told) {
+    pub(crate) fn told(&self, told: Told) {
         self.with(|window, now| window.told(now, told));
+    }
+
+    /// Until when nothing goes out, when that is in the future.
+    pub(crate) fn held_until(&self) -> Option<Millis> {
+        self.with(|window, now| (window.hold_until > now).then_some(window.hold_until))
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Window, Millis) -> T) -> T {
