@@ -9,6 +9,7 @@ mod config;
 mod connections;
 mod contacts;
 mod logging;
+mod vault;
 mod wiring;
 
 use clap::{Parser, Subcommand};
