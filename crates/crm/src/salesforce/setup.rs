@@ -104,11 +104,13 @@ impl Salesforce {
     async fn permission_set(&self) -> Result<String, CallError> {
         let user = self.client.user().await?.unwrap_or_default();
         let soql = format!(
-            "SELECT PermissionSetId, PermissionSet.Name FROM PermissionSetAssignment WHERE AssigneeId = {} AND \
-             PermissionSet.IsOwnedByProfile = false",
+            "SELECT PermissionSetId, PermissionSet.Name, PermissionSet.IsOwnedByProfile FROM PermissionSetAssignment \
+             WHERE AssigneeId = {}",
             quoted(&user)
         );
-        let sets = self.client.query(&soql, false).await?.records;
+        let mut sets = self.client.query(&soql, false).await?.records;
+        // A profile's own set can't be changed.
+        sets.retain(|set| set.pointer("/PermissionSet/IsOwnedByProfile").and_then(Value::as_bool) != Some(true));
         let named =
             |set: &&Value| set.pointer("/PermissionSet/Name").and_then(Value::as_str) == Some("Ponte_Integration");
         let set = sets.iter().find(named).or_else(|| sets.first());
