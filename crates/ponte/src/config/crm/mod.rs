@@ -1,8 +1,10 @@
 //! Checking `[[crm.connections]]`: what all kinds have here, what one kind has in its own file.
 
 mod hubspot;
+mod salesforce;
 
 pub use hubspot::{HubspotAuth, HubspotSettings};
+pub use salesforce::{Duplicates, Messages, People, SalesforceSettings, SalesforceSignIn};
 
 use super::check::{ConfigErrors, Secrets};
 use serde::Deserialize;
@@ -24,6 +26,8 @@ pub struct CrmConnection {
 pub enum CrmKind {
     /// HubSpot.
     Hubspot(HubspotSettings),
+    /// Salesforce.
+    Salesforce(Box<SalesforceSettings>),
 }
 
 /// What every kind has.
@@ -37,6 +41,7 @@ struct Common {
 #[serde(rename_all = "lowercase")]
 enum Kind {
     Hubspot,
+    Salesforce,
 }
 
 /// The keys of [`Common`]; the others belong to the kind.
@@ -69,6 +74,10 @@ fn one(
     }
     let kind = match common.kind {
         Kind::Hubspot => CrmKind::Hubspot(hubspot::check(&place, read(&place, table, errors)?, secrets, errors)?),
+        Kind::Salesforce => {
+            let checked = salesforce::check(&place, read(&place, table, errors)?, secrets, errors)?;
+            CrmKind::Salesforce(Box::new(checked))
+        }
     };
     Some(CrmConnection { name: common.name, kind })
 }
