@@ -4,6 +4,7 @@
 
 mod chaos;
 mod limits;
+mod package;
 mod people;
 mod reads;
 mod rig;
