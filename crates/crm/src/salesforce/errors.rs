@@ -71,7 +71,9 @@ fn of_code(error: &Value, code: &str, status: u16, effect: Effect) -> CallError 
         "INVALID_SESSION_ID" | "INVALID_AUTH_HEADER" => (ErrorClass::Auth, "Salesforce refuses the session"),
         "UNABLE_TO_LOCK_ROW" => (later(SECOND), "Salesforce has locked the record for a moment"),
         "QUERY_TIMEOUT" => (ErrorClass::Retryable { after_ms: None }, "Salesforce took too long"),
-        "UNKNOWN_EXCEPTION" | "UNKNOWN_ERROR" | "SERVER_UNAVAILABLE" => (effect.failure(), "Salesforce has a fault of its own"),
+        "UNKNOWN_EXCEPTION" | "UNKNOWN_ERROR" | "SERVER_UNAVAILABLE" => {
+            (effect.failure(), "Salesforce has a fault of its own")
+        }
         // Another row of the same call was refused; this one was undone.
         "ALL_OR_NONE_OPERATION_ROLLED_BACK" | "PROCESSING_HALTED" => (later(SECOND), "Salesforce put the row off"),
         "STORAGE_LIMIT_EXCEEDED" => (ErrorClass::Configuration, "the org's data storage is full"),

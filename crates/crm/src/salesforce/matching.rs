@@ -1,9 +1,10 @@
 //! Finds existing people by phone number, and chooses with care among what is found. Search (SOSL) knows all numbers in any spelling but
-//! is some time behind; a query over what changed in the last minutes fills the gap, by the last four digits, which people write
-//! together. A hit is only a hint: the stored number is compared whole.
+//! is some time behind; a query over what changed in the last minutes fills the gap; when that is much, by the last four digits, which
+//! people write together. A hit is only a hint: the stored number is compared whole.
 //! Failure story: reads only.
 
 use super::Salesforce;
+use super::client::Found;
 use super::config::SalesforceObject;
 use super::shape::{KEY, Shape};
 use super::soql::{encoded, list, long_id, phrase, time};
@@ -18,7 +19,9 @@ use std::sync::{Mutex, PoisonError};
 const MOST_SEARCH: usize = 3_600;
 /// How far search may be behind.
 const SEARCH_LAG: Millis = 15 * MINUTE;
-/// People asked for in one query over what is new.
+/// Records that a query over what is new shows.
+const MOST_FRESH: usize = 2_000;
+/// People asked for in one query over what is new, when there is much of it.
 const MOST_PEOPLE: usize = 60;
 /// Fields that hold numbers.
 const PHONES: &[&str] = &["MobilePhone", "Phone", "HomePhone", "OtherPhone"];
@@ -107,33 +110,30 @@ impl Salesforce {
             let answer = self.client.get(&format!("/search?q={}", encoded(&sosl))).await?;
             take(answer.get("searchRecords").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default());
         }
-        let since = time(self.client.now() - SEARCH_LAG);
-        for some in wanted.chunks(MOST_PEOPLE) {
-            let ends: BTreeSet<&str> = some
-                .iter()
-                .flat_map(|w| &w.candidates)
-                .filter_map(|c| c.e164.get(c.e164.len().checked_sub(4)?..))
-                .collect();
-            for (object, shape) in &shapes {
-                let tests: Vec<String> = PHONES
-                    .iter()
-                    .filter(|name| shape.has(name))
-                    .flat_map(|name| ends.iter().map(move |end| format!("{name} LIKE '%{}'", phrase(end))))
-                    .collect();
-                if tests.is_empty() {
-                    continue;
-                }
-                let unlinked = if shape.has(KEY) { format!(" AND {KEY} = null") } else { String::new() };
-                let soql = format!(
-                    "SELECT {} FROM {} WHERE SystemModstamp >= {since}{unlinked} AND ({}) LIMIT 2000",
-                    columns(*object, shape),
-                    object.name(),
-                    tests.join(" OR ")
-                );
-                take(&self.client.query(&soql, false).await?.records);
+        for (object, shape) in &shapes {
+            let fresh = self.fresh(*object, shape, "").await?;
+            if fresh.done && fresh.records.len() < MOST_FRESH {
+                take(&fresh.records);
+                continue;
+            }
+            // So much was changed that it has to be asked for by number.
+            for some in wanted.chunks(MOST_PEOPLE) {
+                take(&self.fresh(*object, shape, &by_ends(some, shape)).await?.records);
             }
         }
         Ok(found.into_values().collect())
+    }
+
+    /// Records that nobody of ours is linked to and that changed so lately that search may not know them.
+    async fn fresh(&self, object: SalesforceObject, shape: &Shape, more: &str) -> Result<Found, CallError> {
+        let since = time(self.client.now() - SEARCH_LAG);
+        let unlinked = if shape.has(KEY) { format!(" AND {KEY} = null") } else { String::new() };
+        let soql = format!(
+            "SELECT {} FROM {} WHERE SystemModstamp >= {since}{unlinked}{more} LIMIT {MOST_FRESH}",
+            columns(object, shape),
+            object.name(),
+        );
+        self.client.query(&soql, false).await
     }
 
     /// People who bear these ids of ours, by id.
@@ -172,6 +172,18 @@ impl Salesforce {
         }
         Ok(found)
     }
+}
+
+/// A condition: a number that ends as one of these people's.
+fn by_ends(wanted: &[Wanted], shape: &Shape) -> String {
+    let numbers = wanted.iter().flat_map(|w| &w.candidates);
+    let ends: BTreeSet<&str> = numbers.filter_map(|c| c.e164.get(c.e164.len().checked_sub(4)?..)).collect();
+    let tests: Vec<String> = PHONES
+        .iter()
+        .filter(|name| shape.has(name))
+        .flat_map(|name| ends.iter().map(move |end| format!("{name} LIKE '%{}'", phrase(end))))
+        .collect();
+    if tests.is_empty() { String::new() } else { format!(" AND ({})", tests.join(" OR ")) }
 }
 
 /// The terms of as many searches as it takes: every way in which the digits may stand.

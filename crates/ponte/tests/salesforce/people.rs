@@ -78,6 +78,13 @@ async fn a_contact_that_search_does_not_show_yet_is_found_all_the_same() {
     let id = rig.make("Contact", json!({"LastName": "New", "MobilePhone": "(650) 555-1234"})).await;
     let results = rig.crm.upsert_contacts(&[person(1, Some("16505551234"))]).await.unwrap();
     assert_eq!(written(&results[0]), (id, false));
+    // Also when thousands of others are new.
+    let crowd: Vec<Value> =
+        (0..2_500).map(|n| json!({"LastName": format!("P{n}"), "Phone": format!("+49{n:09}")})).collect();
+    rig.person(Method::POST, "Contact", json!({"records": crowd})).await;
+    let id = rig.make("Contact", json!({"LastName": "New", "HomePhone": "(650) 555-9876"})).await;
+    let results = rig.crm.upsert_contacts(&[person(2, Some("16505559876"))]).await.unwrap();
+    assert_eq!(written(&results[0]), (id, false));
 }
 
 #[tokio::test]
