@@ -26,6 +26,8 @@ const LIFE_MS: i64 = 24 * HOUR;
 pub(super) struct Session {
     /// Where the API is.
     pub(super) instance: Option<String>,
+    /// Record id of the org.
+    pub(super) org: Option<String>,
     /// Record id of the user whom the app runs as.
     pub(super) user: Option<String>,
 }
@@ -118,7 +120,9 @@ impl Refresh for Grant {
         }
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         session.instance = Some(instance.to_owned());
-        session.user = answer.id.as_deref().and_then(|id| id.rsplit('/').next()).map(str::to_owned);
+        // https://login.salesforce.com/id/ORG/USER
+        let mut ends = answer.id.as_deref().unwrap_or_default().rsplit('/').map(str::to_owned);
+        (session.user, session.org) = (ends.next(), ends.next());
         Ok(FreshToken { token: answer.access_token.0, expires_in_ms: LIFE_MS })
     }
 }

@@ -91,6 +91,27 @@ impl Client {
         Ok(self.session.lock().unwrap_or_else(PoisonError::into_inner).user.clone())
     }
 
+    /// A session that should be good.
+    pub(super) async fn token(&self) -> Result<SecretString, CallError> {
+        self.tokens.token().await
+    }
+
+    /// Says that a session was refused. True when the next may be taken.
+    pub(super) fn refused(&self, token: &SecretString) -> bool {
+        self.tokens.invalidate(token)
+    }
+
+    pub(super) const fn door(&self) -> &Egress {
+        &self.egress
+    }
+
+    /// Where the API is, and the org's record id; known once there was a session.
+    pub(super) fn instance_and_org(&self) -> (String, String) {
+        let session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        let instance = self.config.instance_url.clone().or_else(|| session.instance.clone());
+        (instance.unwrap_or_else(|| self.config.login_url.clone()), session.org.clone().unwrap_or_default())
+    }
+
     pub(super) async fn get(&self, path: &str) -> Result<Value, CallError> {
         self.call(Ask { method: &Method::GET, path, body: None, effect: Effect::Repeatable }).await
     }
@@ -171,8 +192,7 @@ impl Client {
     }
 
     async fn send(&self, ask: Ask<'_>, token: &SecretString) -> Result<Response, NetError> {
-        let told = self.session.lock().unwrap_or_else(PoisonError::into_inner).instance.clone();
-        let base = self.config.instance_url.clone().or(told).unwrap_or_else(|| self.config.login_url.clone());
+        let (base, _) = self.instance_and_org();
         let url = format!("{}/services/data/v{}{}", base.trim_end_matches('/'), self.config.api_version, ask.path);
         let mut request = Request::new("salesforce", ask.method.clone(), url)
             .bearer(token)?

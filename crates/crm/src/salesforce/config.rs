@@ -143,6 +143,10 @@ pub struct SalesforceConfig {
     pub overwrite_names: bool,
     /// What a flow of the org sends as `Authorization: Bearer …` when it notifies us.
     pub notice_secret: Option<SecretString>,
+    /// Listens to change data capture. The org must have selected the objects for it.
+    pub change_data_capture: bool,
+    /// Where the Pub/Sub API is; no slash at the end.
+    pub pubsub_url: String,
     /// When the breaker opens.
     pub breaker: BreakerConfig,
 }
@@ -169,6 +173,8 @@ impl SalesforceConfig {
             match_existing: true,
             overwrite_names: false,
             notice_secret: None,
+            change_data_capture: false,
+            pubsub_url: "https://api.pubsub.salesforce.com:7443".to_owned(),
             breaker: BreakerConfig::default(),
         }
     }

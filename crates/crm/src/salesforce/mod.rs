@@ -3,11 +3,11 @@
 //! Failure story: nothing is retried here except after a refused session (once, with a new one) and for rows that a refused call held
 //! up. Whatever a call may have done, doing it again is safe: people and messages are upserted by our external ids; tasks, which have
 //! none, are looked for when an earlier making is `uncertain`.
-//! Deliberately absent: change data capture (a gRPC stream with a binary schema language). Changes are polled, and a flow of the org
-//! may notify us.
+//! Changes are polled; change data capture or a flow of the org may tell of them at once.
 
 mod allowance;
 mod auth;
+mod avro;
 mod changes;
 mod client;
 mod config;
@@ -15,6 +15,7 @@ mod contacts;
 mod errors;
 mod jwt;
 mod keeper;
+mod listen;
 mod matching;
 mod messages;
 mod notice;
@@ -24,6 +25,7 @@ mod setup;
 mod shape;
 mod soql;
 mod text;
+mod wire;
 
 pub use config::{
     SALESFORCE_API_VERSION, SalesforceAuth, SalesforceConfig, SalesforceDuplicates, SalesforceMessages,
@@ -34,6 +36,7 @@ pub use keeper::{KeeperError, TokenKeeper};
 
 use async_trait::async_trait;
 use client::Client;
+use listen::Ear;
 use matching::Adopting;
 use ponte_domain::crm::{
     ContactWrite, CrmBudget, CrmCapabilities, CrmChanges, CrmField, CrmHint, CrmNotice, CrmPage, CrmRecord,
@@ -46,12 +49,14 @@ use rows::Outcome;
 use serde_json::Value;
 use shape::Shapes;
 use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::Mutex;
 
 /// A Salesforce connection.
 pub struct Salesforce {
     client: Client,
     shapes: Shapes,
     adopting: Adopting,
+    ear: Mutex<Ear>,
     /// Messages go into the custom object, for [`Crm::capabilities`].
     upserts_messages: AtomicBool,
 }
@@ -71,6 +76,7 @@ impl Salesforce {
             client: Client::new(config, egress, clock),
             shapes: Shapes::default(),
             adopting: Adopting::default(),
+            ear: Mutex::default(),
         }
     }
 }
@@ -87,7 +93,7 @@ impl Crm for Salesforce {
             calls_per_second: config.calls_per_second.max(1),
             changes: true,
             tells_deletions: true,
-            notifies: config.notice_secret.is_some(),
+            notifies: config.notice_secret.is_some() || config.change_data_capture,
             creates_fields: true,
         }
     }
@@ -133,6 +139,10 @@ impl Crm for Salesforce {
 
     fn notice(&self, notice: &CrmNotice<'_>) -> Result<Vec<CrmHint>, NoticeRefused> {
         notice::read(self.client.config.notice_secret.as_ref(), notice)
+    }
+
+    async fn listen(&self) -> Result<Option<Vec<CrmHint>>, CallError> {
+        Box::pin(self.hear()).await
     }
 
     fn budget(&self) -> CrmBudget {
