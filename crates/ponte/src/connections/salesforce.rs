@@ -61,6 +61,10 @@ pub(super) fn config(settings: &SalesforceSettings) -> SalesforceConfig {
     if let Some(calls) = settings.calls_per_second {
         config.calls_per_second = calls;
     }
+    config.change_data_capture = settings.change_data_capture;
+    if let Some(url) = &settings.pubsub_url {
+        config.pubsub_url.clone_from(url);
+    }
     config.notice_secret.clone_from(&settings.webhook_secret);
     config
 }

@@ -9,4 +9,5 @@ mod people;
 mod reads;
 mod rig;
 mod sessions;
+mod stream;
 mod written;

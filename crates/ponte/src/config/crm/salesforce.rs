@@ -27,6 +27,8 @@ pub(super) struct Raw {
     budget_percent: Option<u32>,
     calls_per_second: Option<u32>,
     webhook_secret: Option<String>,
+    change_data_capture: Option<bool>,
+    pubsub_url: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -117,6 +119,10 @@ pub struct SalesforceSettings {
     pub calls_per_second: Option<u32>,
     /// What a flow of the org sends when it notifies us.
     pub webhook_secret: Option<SecretString>,
+    /// Listen to change data capture.
+    pub change_data_capture: bool,
+    /// Where the Pub/Sub API is, when not the default.
+    pub pubsub_url: Option<String>,
 }
 
 /// How to sign in.
@@ -162,6 +168,9 @@ pub(super) fn check(
     check_address(place, "login_url", &raw.login_url, errors);
     if let Some(url) = &raw.instance_url {
         check_address(place, "instance_url", url, errors);
+    }
+    if let Some(url) = &raw.pubsub_url {
+        check_address(place, "pubsub_url", url, errors);
     }
     let version = |v: &String| v.split_once('.').is_some_and(|(n, zero)| n.parse::<u32>().is_ok() && zero == "0");
     if raw.api_version.as_ref().is_some_and(|v| !version(v)) {
@@ -218,6 +227,8 @@ pub(super) fn check(
         budget_percent: raw.budget_percent,
         calls_per_second: raw.calls_per_second,
         webhook_secret,
+        change_data_capture: raw.change_data_capture.unwrap_or(false),
+        pubsub_url: raw.pubsub_url,
     })
 }
 
