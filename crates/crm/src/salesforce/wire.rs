@@ -214,6 +214,32 @@ mod tests {
     }
 
     #[test]
+    fn the_numbers_are_those_of_the_vendors_contract() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../simulator/interop/salesforce-pubsub/pubsub_api.proto");
+        let contract = std::fs::read_to_string(file).unwrap();
+        for (message, field) in [
+            ("FetchRequest", "string topic_name = 1;"),
+            ("FetchRequest", "ReplayPreset replay_preset = 2;"),
+            ("FetchRequest", "bytes replay_id = 3;"),
+            ("FetchRequest", "int32 num_requested = 4;"),
+            ("FetchResponse", "repeated ConsumerEvent events = 1;"),
+            ("FetchResponse", "bytes latest_replay_id = 2;"),
+            ("FetchResponse", "int32 pending_num_requested = 4;"),
+            ("ConsumerEvent", "ProducerEvent event = 1;"),
+            ("ConsumerEvent", "bytes replay_id = 2;"),
+            ("ProducerEvent", "string schema_id = 2;"),
+            ("ProducerEvent", "bytes payload = 3;"),
+            ("SchemaRequest", "string schema_id = 1;"),
+            ("SchemaInfo", "string schema_json = 1;"),
+        ] {
+            let (_, block) = contract.split_once(&format!("message {message} {{")).unwrap();
+            let (block, _) = block.split_once("\n }").or_else(|| block.split_once("\n}")).unwrap();
+            assert!(block.contains(field), "{message}: {field}");
+        }
+        assert!(contract.contains("CUSTOM = 2;"));
+    }
+
+    #[test]
     fn answers_are_read_with_what_is_unknown_in_them() {
         let mut producer = BytesMut::new();
         put_bytes(&mut producer, 1, b"id");
