@@ -15,11 +15,15 @@ pub enum JobKind {
     Media,
     /// Write to a CRM; lane: connection and person.
     Crm,
+    /// Look into what a CRM told of; lane: connection and record.
+    Notice,
+    /// Ask the send gate for a message that a CRM's event wants; lane: person.
+    Trigger,
 }
 
 impl JobKind {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Send, Self::Media, Self::Crm];
+    pub const ALL: [Self; 5] = [Self::Send, Self::Media, Self::Crm, Self::Notice, Self::Trigger];
 
     /// The stored text.
     #[must_use]
@@ -28,6 +32,8 @@ impl JobKind {
             Self::Send => "send",
             Self::Media => "media",
             Self::Crm => "crm",
+            Self::Notice => "notice",
+            Self::Trigger => "trigger",
         }
     }
 

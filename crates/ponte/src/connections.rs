@@ -9,7 +9,7 @@ use crate::config::{CrmConnection, CrmKind, HubspotAuth, HubspotSettings};
 use ponte_crm::Salesforce;
 use ponte_crm::hubspot::{HubSpot, HubSpotAuth, HubSpotConfig};
 use ponte_domain::ports::crm::Crm;
-use ponte_engine::writeback::Connection;
+use ponte_engine::connection::Connection;
 use ponte_net::{Clock, Egress};
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub fn open(crm: &CrmConnection, egress: &Egress) -> Connection {
         CrmKind::Hubspot(settings) => Arc::new(HubSpot::new(hubspot(settings), egress.clone(), clock)),
         CrmKind::Salesforce(settings) => Arc::new(Salesforce::new(salesforce::config(settings), egress.clone(), clock)),
     };
-    Connection { id: crm.name.as_str().into(), crm: port }
+    Connection::new(crm.name.as_str().into(), port, crm.sync.clone())
 }
 
 fn hubspot(settings: &HubspotSettings) -> HubSpotConfig {

@@ -78,7 +78,7 @@ enum Readers {
 
 /// The store on SQLite or PostgreSQL.
 pub struct SqlStore {
-    node: Arc<str>,
+    pub(crate) node: Arc<str>,
     readers: Readers,
     pub(crate) writer: Writer,
     wakes: Wakes,
@@ -384,6 +384,10 @@ impl Store for SqlStore {
     async fn release_all(&self, now: Millis) -> Result<(), StoreError> {
         let node = Arc::clone(&self.node);
         write!(self, (node), |c| leases::release(c, &node, now).await)
+    }
+
+    async fn nodes(&self, now: Millis) -> Result<i64, StoreError> {
+        look::nodes(&mut self.reader().await?, now).await
     }
 
     async fn heartbeat(&self, now: Millis) -> Result<(), StoreError> {

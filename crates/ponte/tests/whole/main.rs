@@ -23,5 +23,6 @@ mod salesforce;
 mod sending;
 mod server;
 mod stops;
+mod sync;
 mod unreachable;
 mod watched;

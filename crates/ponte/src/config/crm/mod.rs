@@ -2,11 +2,14 @@
 
 mod hubspot;
 mod salesforce;
+mod sync;
+mod triggers;
 
 pub use hubspot::{HubspotAuth, HubspotSettings};
 pub use salesforce::{Duplicates, Messages, People, SalesforceSettings, SalesforceSignIn};
 
 use super::check::{ConfigErrors, Secrets};
+use ponte_engine::connection::SyncSettings;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::HashSet;
@@ -19,6 +22,8 @@ pub struct CrmConnection {
     pub name: String,
     /// Which CRM, and how it is reached.
     pub kind: CrmKind,
+    /// How it is read, and its mapping.
+    pub sync: SyncSettings,
 }
 
 /// Which CRM, and how it is reached.
@@ -35,6 +40,10 @@ pub enum CrmKind {
 struct Common {
     name: String,
     kind: Kind,
+    #[serde(default)]
+    sync: sync::RawSync,
+    #[serde(default)]
+    mapping: Table,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -44,8 +53,20 @@ enum Kind {
     Salesforce,
 }
 
+impl Kind {
+    /// The name under which the default mapping knows it.
+    const fn product(self) -> &'static str {
+        match self {
+            Self::Hubspot => "HubSpot",
+            Self::Salesforce => "Salesforce",
+        }
+    }
+}
+
 /// The keys of [`Common`]; the others belong to the kind.
-const COMMON: [&str; 2] = ["name", "kind"];
+const COMMON: [&str; 4] = ["name", "kind", "sync", "mapping"];
+
+pub(super) use triggers::{RawTrigger, check as check_triggers};
 
 pub(super) fn check(all: Vec<Table>, secrets: &Secrets<'_>, errors: &mut ConfigErrors) -> Vec<CrmConnection> {
     let mut seen = HashSet::new();
@@ -72,6 +93,7 @@ fn one(
     if !seen.insert(common.name.clone()) {
         errors.add(&place, "this name stands twice", "rename one");
     }
+    let sync = sync::check(&place, common.sync, common.mapping, common.kind.product(), errors);
     let kind = match common.kind {
         Kind::Hubspot => CrmKind::Hubspot(hubspot::check(&place, read(&place, table, errors)?, secrets, errors)?),
         Kind::Salesforce => {
@@ -79,7 +101,7 @@ fn one(
             CrmKind::Salesforce(Box::new(checked))
         }
     };
-    Some(CrmConnection { name: common.name, kind })
+    Some(CrmConnection { name: common.name, kind, sync })
 }
 
 /// Reads a part of a connection; what is wrong is told with its place.
