@@ -3,10 +3,11 @@
 #[path = "../salesforce/package.rs"]
 mod package;
 
-use crate::rig::{LONG, Setup, eventually, phone};
+use crate::rig::{LONG, Rig, Setup, eventually, phone};
 use ponte_simulator::salesforce::{Config, Record, Salesforce};
 use ponte_simulator::whatsapp::CustomerMessage;
-use serde_json::json;
+use ponte_testkit::http::request;
+use serde_json::{Value, json};
 
 const MESSAGE: &str = "Ponte_WhatsApp_Message__c";
 
@@ -123,4 +124,117 @@ async fn wrong_settings_are_told_with_what_to_do() {
             ran.err
         );
     }
+}
+
+/// A person in the org does something.
+async fn acts(org: &Salesforce, method: &str, path: &str, body: &Value) -> Value {
+    let (path, body) = (format!("/_sim/records/{path}"), body.to_string());
+    let answer = request(org.addr(), method, &path, &[], body.as_bytes()).await.unwrap();
+    assert!(answer.status < 300, "{method} {path}: {} {:?}", answer.status, answer.text());
+    serde_json::from_slice(&answer.body).unwrap_or_default()
+}
+
+async fn made(org: &Salesforce, values: Value) -> String {
+    let made = acts(org, "POST", "Contact", &json!({ "records": [values] })).await;
+    made["ids"][0].as_str().unwrap().to_owned()
+}
+
+async fn look(rig: &Rig, how: &[&str]) -> Value {
+    let args = [&["crm", "sync", "salesforce", "--wait", "--json"], how].concat();
+    let ran = rig.cli(&args).await;
+    assert_eq!(ran.code, 0, "{ran:?}\n{}", rig.tail());
+    ran.json()
+}
+
+async fn person(rig: &Rig, phone: &str) -> Option<Value> {
+    let ran = rig.cli(&["contacts", "show", phone, "--json"]).await;
+    (ran.code == 0).then(|| ran.json())
+}
+
+async fn becomes(rig: &Rig, phone: &str, key: &str, value: &str) {
+    eventually(LONG, &format!("{key} of {phone} becomes {value}"), || async {
+        let card = person(rig, phone).await?;
+        (card["profile"]["fields"][key]["v"].as_str() == Some(value)).then_some(())
+    })
+    .await;
+}
+
+fn of(org: &Salesforce, id: &str, name: &str) -> Option<String> {
+    org.records("Contact").into_iter().find(|c| c.id == id)?.values.get(name).cloned()
+}
+
+#[tokio::test]
+async fn both_sides_stay_in_step_through_changes_merges_and_deletions() {
+    let org = Salesforce::start(Config::default()).await.unwrap();
+    package::deploy(&org.base_url()).await;
+    let sync =
+        format!("{CLIENT}\nwebhook_secret = \"the-secret-of-the-flow\"\n[crm.connections.sync]\ncountry = \"TW\"");
+    let rig = setup(&org, &sync).start().await;
+    eventually(LONG, "the first full run", || async {
+        let runs = rig.cli(&["crm", "runs", "--json"]).await;
+        runs.lines().iter().any(|r| r["kind"] == "full" && !r["finished_at"].is_null()).then_some(())
+    })
+    .await;
+
+    // What is new there is new here, and what changes comes over, both ways.
+    let ana = made(
+        &org,
+        json!({"FirstName": "Ana", "LastName": "Lima", "MobilePhone": "0912-345-678", "Email": "ana@example.com",
+               "MailingCity": "Taipei", "Title": "CEO", "Birthdate": "1990-12-31"}),
+    )
+    .await;
+    look(&rig, &[]).await;
+    for (key, value) in
+        [("name", "Ana Lima"), ("email", "ana@example.com"), ("city", "Taipei"), ("birthday", "1990-12-31")]
+    {
+        becomes(&rig, "+886912345678", key, value).await;
+    }
+    let card = person(&rig, "+886912345678").await.unwrap();
+    let id = card["id"].as_str().unwrap();
+    let set = rig.cli(&["contacts", "set", id, "email=ana@example.org", "job_title=Founder"]).await;
+    assert_eq!(set.code, 0, "{set:?}");
+    let tagged = rig.cli(&["contacts", "tag", id, "+vip"]).await;
+    assert_eq!(tagged.code, 0, "{tagged:?}");
+    eventually(LONG, "what was set here is there", || async {
+        let there = ["Email", "Title", "Ponte_Tags__c", "Ponte_Id__c"].map(|name| of(&org, &ana, name));
+        let wanted = ["ana@example.org", "Founder", "vip", id].map(|v| Some(v.to_owned()));
+        (there == wanted).then_some(())
+    })
+    .await;
+    assert_eq!(of(&org, &ana, "MobilePhone").as_deref(), Some("0912-345-678"), "written as their people wrote it");
+
+    // A flow tells, and the change is here at once.
+    acts(&org, "PATCH", &format!("Contact/{ana}"), &json!({"values": {"MailingCity": "Kaohsiung"}})).await;
+    let body = json!({ "id": ana }).to_string();
+    let headers = [("content-type", "application/json"), ("authorization", "Bearer the-secret-of-the-flow")];
+    let told = rig.program.post("/webhooks/crm/salesforce", &headers, body.as_bytes()).await.unwrap();
+    assert!(told.status < 300, "{}", told.status);
+    becomes(&rig, "+886912345678", "city", "Kaohsiung").await;
+    let forged = [("content-type", "application/json"), ("authorization", "Bearer guessed")];
+    assert_eq!(rig.program.post("/webhooks/crm/salesforce", &forged, body.as_bytes()).await.unwrap().status, 401);
+
+    // Nothing echoes: a look finds nothing and costs next to nothing, and both sides agree.
+    tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
+    let run = look(&rig, &[]).await;
+    assert_eq!((&run["created"], &run["changed"], &run["told"]), (&json!(0), &json!(0), &json!(0)), "{run}");
+    assert!(run["calls"].as_i64().unwrap() <= 3, "{run}");
+    let compared = look(&rig, &["--reconcile"]).await;
+    assert_eq!((&compared["differed"], &compared["seen"]), (&json!(0), &json!(1)), "{compared}");
+
+    // Merged there, the two people are one here; deleted there, the person stays.
+    let twin = made(&org, json!({"LastName": "Lima", "MobilePhone": "0987-654-321"})).await;
+    look(&rig, &[]).await;
+    becomes(&rig, "+886987654321", "name", "Lima").await;
+    acts(&org, "POST", &format!("Contact/{ana}/merge"), &json!({ "losers": [twin] })).await;
+    look(&rig, &[]).await;
+    eventually(LONG, "one person has both numbers", || async {
+        let (a, b) = (person(&rig, "+886912345678").await?, person(&rig, "+886987654321").await?);
+        (a["id"] == b["id"]).then_some(())
+    })
+    .await;
+    acts(&org, "DELETE", &format!("Contact/{ana}"), &Value::Null).await;
+    let run = look(&rig, &[]).await;
+    // The merge before is told again: looks overlap.
+    assert!(run["gone"].as_i64().unwrap() >= 1, "{run}");
+    assert!(person(&rig, "+886912345678").await.is_some());
 }
