@@ -7,5 +7,7 @@
 pub mod hubspot;
 mod pace;
 pub mod phone;
+pub mod salesforce;
 
 pub use hubspot::{HubSpot, HubSpotAuth, HubSpotConfig};
+pub use salesforce::{Salesforce, SalesforceAuth, SalesforceConfig};

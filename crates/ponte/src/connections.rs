@@ -2,8 +2,11 @@
 //! Purpose: makes each configured CRM's port.
 //! Must not touch: what a CRM does; the store.
 
+mod salesforce;
+
 use crate::adapters::now;
 use crate::config::{CrmConnection, CrmKind, HubspotAuth, HubspotSettings};
+use ponte_crm::Salesforce;
 use ponte_crm::hubspot::{HubSpot, HubSpotAuth, HubSpotConfig};
 use ponte_domain::ports::crm::Crm;
 use ponte_engine::connection::Connection;
@@ -15,6 +18,7 @@ pub fn open(crm: &CrmConnection, egress: &Egress) -> Connection {
     let clock: Clock = Arc::new(now);
     let port: Arc<dyn Crm> = match &crm.kind {
         CrmKind::Hubspot(settings) => Arc::new(HubSpot::new(hubspot(settings), egress.clone(), clock)),
+        CrmKind::Salesforce(settings) => Arc::new(Salesforce::new(salesforce::config(settings), egress.clone(), clock)),
     };
     Connection::new(crm.name.as_str().into(), port, crm.sync.clone())
 }

@@ -1,10 +1,12 @@
 //! Checking `[[crm.connections]]`: what all kinds have here, what one kind has in its own file.
 
 mod hubspot;
+mod salesforce;
 mod sync;
 mod triggers;
 
 pub use hubspot::{HubspotAuth, HubspotSettings};
+pub use salesforce::{Duplicates, Messages, People, SalesforceSettings, SalesforceSignIn};
 
 use super::check::{ConfigErrors, Secrets};
 use ponte_engine::connection::SyncSettings;
@@ -29,6 +31,8 @@ pub struct CrmConnection {
 pub enum CrmKind {
     /// HubSpot.
     Hubspot(HubspotSettings),
+    /// Salesforce.
+    Salesforce(Box<SalesforceSettings>),
 }
 
 /// What every kind has.
@@ -46,6 +50,7 @@ struct Common {
 #[serde(rename_all = "lowercase")]
 enum Kind {
     Hubspot,
+    Salesforce,
 }
 
 impl Kind {
@@ -53,6 +58,7 @@ impl Kind {
     const fn product(self) -> &'static str {
         match self {
             Self::Hubspot => "HubSpot",
+            Self::Salesforce => "Salesforce",
         }
     }
 }
@@ -90,6 +96,10 @@ fn one(
     let sync = sync::check(&place, common.sync, common.mapping, common.kind.product(), errors);
     let kind = match common.kind {
         Kind::Hubspot => CrmKind::Hubspot(hubspot::check(&place, read(&place, table, errors)?, secrets, errors)?),
+        Kind::Salesforce => {
+            let checked = salesforce::check(&place, read(&place, table, errors)?, secrets, errors)?;
+            CrmKind::Salesforce(Box::new(checked))
+        }
     };
     Some(CrmConnection { name: common.name, kind, sync })
 }
