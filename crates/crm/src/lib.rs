@@ -7,5 +7,7 @@
 pub mod hubspot;
 mod pace;
 pub mod phone;
+pub mod zoho;
 
 pub use hubspot::{HubSpot, HubSpotAuth, HubSpotConfig};
+pub use zoho::{Zoho, ZohoConfig};
