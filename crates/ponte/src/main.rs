@@ -6,6 +6,7 @@
 mod adapters;
 mod commands;
 mod config;
+mod connections;
 mod contacts;
 mod logging;
 mod wiring;

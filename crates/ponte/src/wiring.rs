@@ -5,12 +5,11 @@
 use crate::adapters::{
     AppSignatures, DiskBlobs, HashedKeys, PhonePlaces, SystemChance, SystemClock, TimeIds, cpu_meter, now,
 };
-use crate::config::{CrmConnection, Settings};
+use crate::config::Settings;
+use crate::connections;
 use anyhow::Context;
-use ponte_crm::hubspot::{HubSpot, HubSpotAuth, HubSpotConfig};
 use ponte_domain::ids::WorkspaceId;
 use ponte_domain::ports::account::Accounts;
-use ponte_domain::ports::crm::Crm;
 use ponte_domain::ports::people::People;
 use ponte_domain::ports::retention::Retention;
 use ponte_domain::ports::store::Store;
@@ -22,7 +21,7 @@ use ponte_engine::receive::Receiver;
 use ponte_engine::settings::Settings as EngineSettings;
 use ponte_engine::supervisor::Engine;
 use ponte_engine::writeback::Connection;
-use ponte_net::{Clock, Egress, EgressConfig};
+use ponte_net::{Egress, EgressConfig};
 use ponte_server::{App, BODY_ROOM_KIB, Server, ServerConfig};
 use ponte_store::{Database, Options, SqlStore};
 use ponte_whatsapp::verify::{AppIndex, AppSecrets, Secrets};
@@ -75,7 +74,7 @@ pub async fn assemble(settings: Settings, serve: bool) -> anyhow::Result<Assembl
         pulse: Arc::new(Pulse::default()),
     };
     world.accounts.refresh(WORKSPACE).await?;
-    let crms = settings.crms.iter().map(|crm| connection(crm, &egress)).collect();
+    let crms = settings.crms.iter().map(|crm| connections::open(crm, &egress)).collect();
     Ok(Assembly { world, crms, store, settings })
 }
 
@@ -160,32 +159,7 @@ fn engine_settings(settings: &Settings) -> EngineSettings {
 /// When the door out can't be made.
 pub fn crms(settings: &Settings) -> anyhow::Result<Vec<Connection>> {
     let egress = egress(settings).context("[egress]")?;
-    Ok(settings.crms.iter().map(|crm| connection(crm, &egress)).collect())
-}
-
-fn connection(crm: &CrmConnection, egress: &Egress) -> Connection {
-    let crate::config::CrmKind::Hubspot = crm.kind;
-    let mut config = HubSpotConfig::new(match &crm.auth {
-        crate::config::CrmAuth::Token(token) => HubSpotAuth::Static { token: token.clone() },
-        crate::config::CrmAuth::Oauth { client_id, client_secret, refresh_token } => HubSpotAuth::OAuth {
-            client_id: client_id.clone(),
-            client_secret: client_secret.clone(),
-            refresh_token: refresh_token.clone(),
-        },
-    });
-    if let Some(url) = &crm.base_url {
-        config.base_url.clone_from(url);
-    }
-    if let Some(version) = &crm.api_version {
-        config.api_version.clone_from(version);
-    }
-    if let Some(calls) = crm.calls_per_10s {
-        config.calls_per_10s = calls;
-    }
-    config.match_existing = crm.match_existing;
-    let clock: Clock = Arc::new(now);
-    let crm_port: Arc<dyn Crm> = Arc::new(HubSpot::new(config, egress.clone(), clock));
-    Connection { id: crm.name.as_str().into(), crm: crm_port }
+    Ok(settings.crms.iter().map(|crm| connections::open(crm, &egress)).collect())
 }
 
 /// A serving program: workers and listener.

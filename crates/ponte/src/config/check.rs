@@ -2,8 +2,8 @@
 
 use super::contacts::RawContacts;
 use super::sections::{
-    ApiKey, AppSettings, CrmAuth, CrmConnection, DatabaseSection, Dispatch, Egress, Log, NumberSettings, RawApp,
-    RawConsent, RawCrm, RawKey, RawNumber, RawPolicy, RawRetention, Server, Settings, Storage, WhatsApp,
+    ApiKey, AppSettings, DatabaseSection, Dispatch, Egress, Log, NumberSettings, RawApp, RawConsent, RawKey, RawNumber,
+    RawPolicy, RawRetention, Server, Settings, Storage, WhatsApp,
 };
 use ponte_domain::ports::store::SendLimits;
 use ponte_domain::rate::Limit;
@@ -68,7 +68,7 @@ pub(super) fn read(mut table: Table, environment: Environment<'_>, errors: &mut 
     let keys = list::<RawKey>(&mut api, "api", "keys", errors);
     unknown("api", &api, errors);
     let mut crm = take_table(&mut table, "crm", errors);
-    let crms = list::<RawCrm>(&mut crm, "crm", "connections", errors);
+    let crms = list::<Table>(&mut crm, "crm", "connections", errors);
     unknown("crm", &crm, errors);
     let whatsapp: Option<WhatsApp> = section("whatsapp", Value::Table(whatsapp), errors);
     let mut one = |name: &str| table.remove(name).unwrap_or(Value::Table(Table::new()));
@@ -95,7 +95,7 @@ pub(super) fn read(mut table: Table, environment: Environment<'_>, errors: &mut 
     let plan = dispatch.as_ref().and_then(|d| d.plan.limit());
     let numbers = check_numbers(numbers, plan, &secrets, errors);
     let api_keys = check_keys(keys, &secrets, errors);
-    let crms = check_crms(crms, &secrets, errors);
+    let crms = super::crm::check(crms, &secrets, errors);
     let (whatsapp, dispatch, database) = (whatsapp?, dispatch?, database?);
     check_whatsapp(&whatsapp, errors);
     check_dispatch(&dispatch, errors);
@@ -176,12 +176,12 @@ fn list<T: DeserializeOwned>(table: &mut Table, section: &str, name: &str, error
 }
 
 /// Where secrets come from.
-struct Secrets<'a> {
+pub(super) struct Secrets<'a> {
     environment: Environment<'a>,
 }
 
 impl Secrets<'_> {
-    fn get(&self, place: &str, text: &str, errors: &mut ConfigErrors) -> Option<SecretString> {
+    pub(super) fn get(&self, place: &str, text: &str, errors: &mut ConfigErrors) -> Option<SecretString> {
         let found = if let Some(name) = text.strip_prefix("env:") {
             match self.environment.iter().find(|(n, _)| n == name) {
                 Some((_, value)) => value.clone(),
@@ -287,52 +287,6 @@ fn check_keys(keys: Vec<RawKey>, secrets: &Secrets<'_>, errors: &mut ConfigError
             );
         }
         checked.push(ApiKey { name: key.name, token });
-    }
-    checked
-}
-
-fn check_crms(crms: Vec<RawCrm>, secrets: &Secrets<'_>, errors: &mut ConfigErrors) -> Vec<CrmConnection> {
-    let mut seen = HashSet::new();
-    let mut checked = Vec::new();
-    for crm in crms {
-        let place = format!("[[crm.connections]] {}", crm.name);
-        let plain = crm.name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        if crm.name.is_empty() || !plain {
-            errors.add(&place, "the name may hold a-z, 0-9 and -", "rename it; links are kept under the name");
-        }
-        if !seen.insert(crm.name.clone()) {
-            errors.add(&place, "this name stands twice", "rename one");
-        }
-        let auth = match (&crm.token, &crm.oauth) {
-            (Some(token), None) => secrets.get(&format!("{place} token"), token, errors).map(CrmAuth::Token),
-            (None, Some(oauth)) => {
-                let secret = secrets.get(&format!("{place} oauth.client_secret"), &oauth.client_secret, errors);
-                let refresh = secrets.get(&format!("{place} oauth.refresh_token"), &oauth.refresh_token, errors);
-                secret.zip(refresh).map(|(client_secret, refresh_token)| CrmAuth::Oauth {
-                    client_id: oauth.client_id.clone(),
-                    client_secret,
-                    refresh_token,
-                })
-            }
-            _ => {
-                errors.add(
-                    &place,
-                    "exactly one of token and oauth is needed",
-                    "give a service key as token, or an OAuth app",
-                );
-                None
-            }
-        };
-        let Some(auth) = auth else { continue };
-        checked.push(CrmConnection {
-            name: crm.name,
-            kind: crm.kind,
-            auth,
-            base_url: crm.base_url,
-            api_version: crm.api_version,
-            match_existing: crm.match_existing.unwrap_or(true),
-            calls_per_10s: crm.calls_per_10s,
-        });
     }
     checked
 }

@@ -6,11 +6,13 @@
 mod check;
 mod consent;
 mod contacts;
+mod crm;
 mod load;
 mod sections;
 
 pub use check::ConfigErrors;
-pub use sections::{CrmAuth, CrmConnection, CrmKind, LogFormat, Settings};
+pub use crm::{CrmConnection, CrmKind, HubspotAuth, HubspotSettings};
+pub use sections::{LogFormat, Settings};
 
 use std::path::Path;
 

@@ -1,6 +1,7 @@
 //! The sections of the configuration, as checked values.
 
 use super::contacts::Contacts;
+use super::crm::CrmConnection;
 use ponte_domain::Millis;
 use ponte_domain::consent::{AskTemplate, AskTexts, ConsentSettings};
 use ponte_domain::policy::PolicySettings;
@@ -270,71 +271,6 @@ pub struct ApiKey {
     pub name: String,
     /// The key.
     pub token: SecretString,
-}
-
-/// `[[crm.connections]]`, as written.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawCrm {
-    pub(super) name: String,
-    pub(super) kind: CrmKind,
-    pub(super) token: Option<String>,
-    pub(super) oauth: Option<RawOauth>,
-    pub(super) base_url: Option<String>,
-    pub(super) api_version: Option<String>,
-    pub(super) match_existing: Option<bool>,
-    pub(super) calls_per_10s: Option<u32>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawOauth {
-    pub(super) client_id: String,
-    pub(super) client_secret: String,
-    pub(super) refresh_token: String,
-}
-
-/// Which CRM.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum CrmKind {
-    /// HubSpot.
-    Hubspot,
-}
-
-/// A CRM connection.
-#[derive(Debug, Clone)]
-pub struct CrmConnection {
-    /// Its name: lanes, cursors and links are kept under it.
-    pub name: String,
-    /// Which CRM.
-    pub kind: CrmKind,
-    /// How to sign in.
-    pub auth: CrmAuth,
-    /// Where, when not the default.
-    pub base_url: Option<String>,
-    /// Which version, when not the default.
-    pub api_version: Option<String>,
-    /// Look for contacts by phone first.
-    pub match_existing: bool,
-    /// The account's limit, when not the default.
-    pub calls_per_10s: Option<u32>,
-}
-
-/// How to sign in to a CRM.
-#[derive(Debug, Clone)]
-pub enum CrmAuth {
-    /// A fixed token.
-    Token(SecretString),
-    /// A refresh token.
-    Oauth {
-        /// Client id.
-        client_id: String,
-        /// Client secret.
-        client_secret: SecretString,
-        /// Refresh token.
-        refresh_token: SecretString,
-    },
 }
 
 /// `[consent]`, as written.

@@ -77,7 +77,7 @@ token = "t"
             ("[[api.keys]] shop", "openssl rand"),
             ("[[crm.connections]] Hub Spot", "rename it"),
             ("exactly one of token and oauth", "service key"),
-            ("[[crm.connections]] number 2", "salesfarce"),
+            ("[[crm.connections]] sales:", "salesfarce"),
             ("PONTE__SERVER__LISTN", "there is no setting"),
             ("PONTE__JOURNAL__RETENTION_DAYS", "integer"),
         ] {

@@ -1,0 +1,85 @@
+//! Checking `[[crm.connections]]`: what all kinds have here, what one kind has in its own file.
+
+mod hubspot;
+
+pub use hubspot::{HubspotAuth, HubspotSettings};
+
+use super::check::{ConfigErrors, Secrets};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use std::collections::HashSet;
+use toml::{Table, Value};
+
+/// A CRM connection.
+#[derive(Debug, Clone)]
+pub struct CrmConnection {
+    /// Its name: lanes, cursors and links are kept under it.
+    pub name: String,
+    /// Which CRM, and how it is reached.
+    pub kind: CrmKind,
+}
+
+/// Which CRM, and how it is reached.
+#[derive(Debug, Clone)]
+pub enum CrmKind {
+    /// HubSpot.
+    Hubspot(HubspotSettings),
+}
+
+/// What every kind has.
+#[derive(Debug, Deserialize)]
+struct Common {
+    name: String,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Hubspot,
+}
+
+/// The keys of [`Common`]; the others belong to the kind.
+const COMMON: [&str; 2] = ["name", "kind"];
+
+pub(super) fn check(all: Vec<Table>, secrets: &Secrets<'_>, errors: &mut ConfigErrors) -> Vec<CrmConnection> {
+    let mut seen = HashSet::new();
+    all.into_iter().enumerate().filter_map(|(number, table)| one(number, table, &mut seen, secrets, errors)).collect()
+}
+
+fn one(
+    number: usize,
+    mut table: Table,
+    seen: &mut HashSet<String>,
+    secrets: &Secrets<'_>,
+    errors: &mut ConfigErrors,
+) -> Option<CrmConnection> {
+    let place = match table.get("name").and_then(Value::as_str) {
+        Some(name) => format!("[[crm.connections]] {name}"),
+        None => format!("[[crm.connections]] number {}", number + 1),
+    };
+    let common: Table = COMMON.iter().filter_map(|key| Some(((*key).to_owned(), table.remove(*key)?))).collect();
+    let common: Common = read(&place, common, errors)?;
+    let plain = common.name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if common.name.is_empty() || !plain {
+        errors.add(&place, "the name may hold a-z, 0-9 and -", "rename it; links are kept under the name");
+    }
+    if !seen.insert(common.name.clone()) {
+        errors.add(&place, "this name stands twice", "rename one");
+    }
+    let kind = match common.kind {
+        Kind::Hubspot => CrmKind::Hubspot(hubspot::check(&place, read(&place, table, errors)?, secrets, errors)?),
+    };
+    Some(CrmConnection { name: common.name, kind })
+}
+
+/// Reads a part of a connection; what is wrong is told with its place.
+fn read<T: DeserializeOwned>(place: &str, table: Table, errors: &mut ConfigErrors) -> Option<T> {
+    match Value::Table(table).try_into() {
+        Ok(read) => Some(read),
+        Err(error) => {
+            errors.add(place, error.to_string(), "compare with [[crm.connections]] in config.default.toml");
+            None
+        }
+    }
+}

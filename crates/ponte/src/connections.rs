@@ -1,0 +1,43 @@
+//! # Connections
+//! Purpose: makes each configured CRM's port.
+//! Must not touch: what a CRM does; the store.
+
+use crate::adapters::now;
+use crate::config::{CrmConnection, CrmKind, HubspotAuth, HubspotSettings};
+use ponte_crm::hubspot::{HubSpot, HubSpotAuth, HubSpotConfig};
+use ponte_domain::ports::crm::Crm;
+use ponte_engine::writeback::Connection;
+use ponte_net::{Clock, Egress};
+use std::sync::Arc;
+
+/// The port of a configured CRM; calls nothing yet.
+pub fn open(crm: &CrmConnection, egress: &Egress) -> Connection {
+    let clock: Clock = Arc::new(now);
+    let port: Arc<dyn Crm> = match &crm.kind {
+        CrmKind::Hubspot(settings) => Arc::new(HubSpot::new(hubspot(settings), egress.clone(), clock)),
+    };
+    Connection { id: crm.name.as_str().into(), crm: port }
+}
+
+fn hubspot(settings: &HubspotSettings) -> HubSpotConfig {
+    let mut config = HubSpotConfig::new(match &settings.auth {
+        HubspotAuth::Token(token) => HubSpotAuth::Static { token: token.clone() },
+        HubspotAuth::Oauth { client_id, client_secret, refresh_token } => HubSpotAuth::OAuth {
+            client_id: client_id.clone(),
+            client_secret: client_secret.clone(),
+            refresh_token: refresh_token.clone(),
+        },
+    });
+    if let Some(url) = &settings.base_url {
+        config.base_url.clone_from(url);
+    }
+    if let Some(version) = &settings.api_version {
+        config.api_version.clone_from(version);
+    }
+    if let Some(calls) = settings.calls_per_10s {
+        config.calls_per_10s = calls;
+    }
+    config.match_existing = settings.match_existing;
+    config.webhook_secret.clone_from(&settings.webhook_secret);
+    config
+}
