@@ -4,6 +4,8 @@
 
 use crate::adapters::now;
 use crate::config::{CrmConnection, CrmKind, HubspotAuth, HubspotSettings};
+use crate::token_file::TokenFile;
+use ponte_crm::Zoho;
 use ponte_crm::hubspot::{HubSpot, HubSpotAuth, HubSpotConfig};
 use ponte_domain::ports::crm::Crm;
 use ponte_engine::writeback::Connection;
@@ -15,6 +17,10 @@ pub fn open(crm: &CrmConnection, egress: &Egress) -> Connection {
     let clock: Clock = Arc::new(now);
     let port: Arc<dyn Crm> = match &crm.kind {
         CrmKind::Hubspot(settings) => Arc::new(HubSpot::new(hubspot(settings), egress.clone(), clock)),
+        CrmKind::Zoho(settings) => {
+            let keeper = Arc::new(TokenFile::new(settings.token_file.clone()));
+            Arc::new(Zoho::new(settings.config.clone(), egress.clone(), clock, keeper))
+        }
     };
     Connection { id: crm.name.as_str().into(), crm: port }
 }

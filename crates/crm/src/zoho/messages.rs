@@ -23,6 +23,9 @@ use std::collections::{BTreeMap, HashMap};
 /// Pages of a contact's notes that are looked through, newest first; 200 notes each. Zoho gives ten.
 const MOST_PAGES: usize = 10;
 
+/// The contact of a message isn't there.
+const NO_CONTACT: &str = "contact_gone";
+
 type Numbered<'a> = (usize, &'a MessageWrite);
 
 impl Zoho {
@@ -176,14 +179,14 @@ fn say_what_is_gone(mut error: CallError) -> CallError {
     if points_nowhere {
         return CallError { http_status: error.http_status, ..no_contact() };
     }
-    if error.class == ErrorClass::Gone {
+    if error.class == ErrorClass::Gone && error.code != NO_CONTACT {
         error.code = "message_gone".to_owned();
     }
     error
 }
 
 fn no_contact() -> CallError {
-    CallError::new(ErrorClass::Gone, "contact_gone", "the contact is gone from Zoho")
+    CallError::new(ErrorClass::Gone, NO_CONTACT, "the contact is gone from Zoho")
 }
 
 fn unsettled() -> CallError {

@@ -210,7 +210,8 @@ fn definition(field: &CrmField) -> Result<Value, CallError> {
         fields.insert("unique".to_owned(), json!({"casesensitive": false}));
     }
     // The label makes the name; where the one for people doesn't, the name itself does.
-    let label = if name_from(field.label.trim()) == field.name { field.label.trim() } else { &field.name };
+    let spaced = field.name.replace('_', " ");
+    let label = if name_from(field.label.trim()) == field.name { field.label.trim() } else { spaced.trim() };
     if label.chars().count() > 50 || name_from(label) != field.name {
         return refuse("Zoho takes names of at most 50 letters, digits and _: choose another");
     }
@@ -236,7 +237,7 @@ mod tests {
         field.label = "Opt In".into();
         assert_eq!(definition(&field).unwrap()["field_label"], "Opt In");
         field.label = "Einwilligung".into();
-        assert_eq!(definition(&field).unwrap()["field_label"], "Opt_In");
+        assert_eq!(definition(&field).unwrap()["field_label"], "Opt In");
         field.name = "Ärger".into();
         assert_eq!(definition(&field).unwrap_err().code, "field_by_hand");
         assert!(definition(&CrmField::new("Boss", CrmKind::Reference)).is_err());

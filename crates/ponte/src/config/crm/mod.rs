@@ -1,8 +1,10 @@
 //! Checking `[[crm.connections]]`: what all kinds have here, what one kind has in its own file.
 
 mod hubspot;
+mod zoho;
 
 pub use hubspot::{HubspotAuth, HubspotSettings};
+pub use zoho::ZohoSettings;
 
 use super::check::{ConfigErrors, Secrets};
 use serde::Deserialize;
@@ -24,6 +26,8 @@ pub struct CrmConnection {
 pub enum CrmKind {
     /// HubSpot.
     Hubspot(HubspotSettings),
+    /// Zoho CRM.
+    Zoho(Box<ZohoSettings>),
 }
 
 /// What every kind has.
@@ -37,6 +41,7 @@ struct Common {
 #[serde(rename_all = "lowercase")]
 enum Kind {
     Hubspot,
+    Zoho,
 }
 
 /// The keys of [`Common`]; the others belong to the kind.
@@ -69,6 +74,10 @@ fn one(
     }
     let kind = match common.kind {
         Kind::Hubspot => CrmKind::Hubspot(hubspot::check(&place, read(&place, table, errors)?, secrets, errors)?),
+        Kind::Zoho => {
+            let raw = read(&place, table, errors)?;
+            CrmKind::Zoho(Box::new(zoho::check(&place, &common.name, raw, secrets, errors)?))
+        }
     };
     Some(CrmConnection { name: common.name, kind })
 }
