@@ -24,3 +24,4 @@ mod server;
 mod stops;
 mod unreachable;
 mod watched;
+mod zoho;
