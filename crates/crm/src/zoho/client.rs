@@ -30,6 +30,9 @@ const DEAD_AFTER: [u32; 2] = [2, 10];
 /// Access tokens asked for lately from which on few are left.
 const FEW_LEFT: usize = 5;
 
+/// Without a limit met for so long, one more call at the same time is tried.
+const FASTER_AFTER: Millis = 30 * SECOND;
+
 /// What is asked of Zoho.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ask<'a> {
@@ -52,6 +55,7 @@ pub(super) struct Client {
     credits: Mutex<Credits>,
     places: Semaphore,
     heavy: Semaphore,
+    pace: Mutex<Pace>,
     clock: Clock,
     /// Tokens refused in a row.
     refused: AtomicU32,
@@ -68,6 +72,7 @@ impl Client {
             breaker: Breaker::new("zoho", config.breaker, clock.clone()),
             credits: Mutex::new(Credits::new(config.credits_per_day, config.budget_percent)),
             places: Semaphore::new(places as usize),
+            pace: Mutex::new(Pace { most: places, lowered: 0, changed_at: clock() }),
             heavy: Semaphore::new(places.min(HEAVY) as usize),
             config,
             egress,
@@ -142,7 +147,20 @@ impl Client {
 
     async fn once(&self, ask: Ask<'_>, token: &SecretString) -> Result<Value, CallError> {
         let _heavy = if ask.price.heavy { Some(self.place(&self.heavy).await?) } else { None };
-        let _place = self.place(&self.places).await?;
+        let place = self.place(&self.places).await?;
+        let result = self.with_a_place(ask, token).await;
+        let now = self.now();
+        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        match &result {
+            // All of Zoho's places were taken, by others too: one less of them is ours.
+            Err(error) if error.http_status == Some(429) && pace.slower(now) => place.forget(),
+            Ok(_) if pace.faster(now) => self.places.add_permits(1),
+            _ => {}
+        }
+        result
+    }
+
+    async fn with_a_place(&self, ask: Ask<'_>, token: &SecretString) -> Result<Value, CallError> {
         let paid = self.pay(ask.price).await?;
         let permit = match self.breaker.admit() {
             Ok(permit) => permit,
@@ -253,6 +271,36 @@ impl Client {
     }
 }
 
+/// How many places are taken at most: as configured, less while limits are met.
+#[derive(Debug)]
+struct Pace {
+    most: u32,
+    lowered: u32,
+    changed_at: Millis,
+}
+
+impl Pace {
+    /// A limit was met: true when a place is to be given up.
+    const fn slower(&mut self, now: Millis) -> bool {
+        let lower = self.lowered + 1 < self.most;
+        if lower {
+            self.lowered += 1;
+        }
+        self.changed_at = now;
+        lower
+    }
+
+    /// A call went through: true when a place may be taken back.
+    const fn faster(&mut self, now: Millis) -> bool {
+        let faster = self.lowered > 0 && now - self.changed_at >= FASTER_AFTER;
+        if faster {
+            self.lowered -= 1;
+            self.changed_at = now;
+        }
+        faster
+    }
+}
+
 /// Credits that were taken for a call. A call that is dropped half-way counts as spent.
 struct Paid<'a> {
     client: &'a Client,
@@ -302,4 +350,42 @@ pub(super) fn iso(at: Millis) -> String {
 /// Epoch milliseconds of a time as Zoho writes it.
 pub(super) fn moment(text: &str) -> Option<Millis> {
     text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn times_have_the_one_form_that_zoho_takes() {
+        assert_eq!(iso(1_795_401_000_999), "2026-11-23T02:30:00+00:00");
+        assert_eq!(moment("2026-11-23T08:00:00+05:30"), Some(1_795_401_000_000));
+        assert_eq!(moment("yesterday"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn there_is_always_a_place_and_never_more_than_configured(
+            most in 1u32..25,
+            steps in proptest::collection::vec((0i64..60_000, any::<bool>()), 0..200),
+        ) {
+            let mut pace = Pace { most, lowered: 0, changed_at: 0 };
+            let (mut now, mut places) = (0, most);
+            for (step, limit_met) in steps {
+                now += step;
+                if limit_met {
+                    places -= u32::from(pace.slower(now));
+                } else {
+                    places += u32::from(pace.faster(now));
+                }
+                prop_assert!((1..=most).contains(&places));
+            }
+        }
+
+        #[test]
+        fn a_time_that_was_written_is_read_as_its_second(at in 0i64..4_000_000_000_000) {
+            prop_assert_eq!(moment(&iso(at)), Some(at - at % 1_000));
+        }
+    }
 }

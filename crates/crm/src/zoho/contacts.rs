@@ -21,6 +21,7 @@ use ponte_domain::error::{CallError, ErrorClass};
 use ponte_domain::ids::PersonId;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 type Numbered<'a> = (usize, &'a ContactWrite);
 
@@ -41,8 +42,8 @@ impl Zoho {
     /// Gives an outcome for every row, in order.
     pub(super) async fn put_contacts(&self, rows: &[ContactWrite]) -> Result<Vec<Outcome>, CallError> {
         let (people, whose) = merge(rows);
-        let types = if people.iter().any(|p| !p.fields.is_empty()) { Some(self.types().await?) } else { None };
-        let types = types.unwrap_or_default();
+        let names: Vec<&str> = people.iter().flat_map(|p| p.fields.keys()).map(String::as_str).collect();
+        let types = if names.is_empty() { Arc::default() } else { self.types(&names).await? };
         let mut done: HashMap<usize, Outcome> = HashMap::new();
         for (index, person) in people.iter().enumerate() {
             if let Some(error) = tags::refused(person.fields.get(TAG)) {

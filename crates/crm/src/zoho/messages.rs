@@ -54,18 +54,21 @@ impl Zoho {
         let mut done: HashMap<usize, Outcome> = HashMap::new();
         let uncertain = open.iter().copied().filter(|(_, m)| m.crm_id.is_none() && m.uncertain);
         let found = self.client.find_notes(uncertain, &mut done).await;
-        let (mut updates, mut inserts) = (Vec::new(), Vec::new());
+        let (mut updates, mut inserts, mut anew) = (Vec::new(), Vec::new(), HashMap::new());
         for (index, message) in open.iter().copied().filter(|(i, _)| !done.contains_key(i)).collect::<Vec<_>>() {
             let mut fields = Map::new();
             fields.insert("Note_Title".to_owned(), json!(title(message)));
             fields.insert("Note_Content".to_owned(), json!(note(message)));
+            let parent = json!({"module": {"api_name": CONTACTS}, "id": message.contact_crm_id});
             match message.crm_id.as_ref().or_else(|| found.get(&index)) {
                 Some(id) => {
+                    let mut again = fields.clone();
+                    again.insert("Parent_Id".to_owned(), parent);
+                    anew.insert(index, Row { index, fields: again });
                     fields.insert("id".to_owned(), json!(id));
                     updates.push(Row { index, fields });
                 }
                 None => {
-                    let parent = json!({"module": {"api_name": CONTACTS}, "id": message.contact_crm_id});
                     fields.insert("Parent_Id".to_owned(), parent);
                     inserts.push(Row { index, fields });
                 }
@@ -75,9 +78,20 @@ impl Zoho {
             self.client.write(NOTES, Op::Update, &updates),
             self.client.write(NOTES, Op::Insert, &inserts)
         );
+        // A note that somebody deleted is made anew, when its contact is known.
+        let lost = |(index, outcome): (&usize, &Outcome)| {
+            matches!(outcome, Err(e) if e.class == ErrorClass::Gone).then_some(*index)
+        };
+        let lost: Vec<Row> = updated.iter().filter_map(lost).filter_map(|index| anew.remove(&index)).collect();
+        let lost: Vec<Row> = lost.into_iter().filter(|row| has_parent(&row.fields)).collect();
         done.extend(updated.into_iter().chain(inserted));
+        done.extend(self.client.write(NOTES, Op::Insert, &lost).await);
         done
     }
+}
+
+fn has_parent(fields: &Map<String, Value>) -> bool {
+    fields.get("Parent_Id").and_then(|parent| parent.get("id")?.as_str()).is_some_and(is_id)
 }
 
 impl Client {

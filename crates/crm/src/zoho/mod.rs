@@ -37,7 +37,7 @@ use ponte_domain::crm::{
 };
 use ponte_domain::error::{CallError, ErrorClass};
 use ponte_domain::ports::crm::Crm;
-use ponte_domain::{MINUTE, Millis};
+use ponte_domain::{MINUTE, Millis, SECOND};
 use ponte_net::{Clock, Egress};
 use rows::Outcome;
 use schema::MessageMode;
@@ -50,8 +50,9 @@ const CONTACTS: &str = "Contacts";
 const NOTES: &str = "Notes";
 /// The field that holds tags.
 const TAG: &str = "Tag";
-/// How long the data types of fields are remembered.
+/// How long the data types of fields are remembered, and how long that a field isn't there.
 const TYPES_KEPT: Millis = 10 * MINUTE;
+const UNKNOWN_KEPT: Millis = 30 * SECOND;
 
 /// A Zoho CRM connection.
 pub struct Zoho {
@@ -94,11 +95,14 @@ impl Zoho {
         Ok(mode)
     }
 
-    /// The data types of the contacts' fields.
-    async fn types(&self) -> Result<Arc<Types>, CallError> {
+    /// The data types of the contacts' fields, these among them as far as they exist.
+    async fn types(&self, names: &[&str]) -> Result<Arc<Types>, CallError> {
         let fresh = |held: &Option<(Millis, Arc<Types>)>| {
-            let now = self.client.now();
-            held.as_ref().filter(|(at, _)| now - at < TYPES_KEPT).map(|(_, types)| Arc::clone(types))
+            let (at, types) = held.as_ref()?;
+            // A name that isn't known may be a field that was made since.
+            let all = names.iter().all(|name| types.contains_key(*name));
+            let kept = if all { TYPES_KEPT } else { UNKNOWN_KEPT };
+            (self.client.now() - at < kept).then(|| Arc::clone(types))
         };
         if let Some(types) = fresh(&*self.types.read().await) {
             return Ok(types);
@@ -146,7 +150,12 @@ impl Crm for Zoho {
 
     async fn write_messages(&self, rows: &[MessageWrite]) -> Result<Vec<RowResult>, CallError> {
         let mode = self.mode().await?;
-        whole(Box::pin(self.put_messages(rows, mode)).await)
+        let outcomes = Box::pin(self.put_messages(rows, mode)).await;
+        // Somebody deleted the module: the next try looks again.
+        if outcomes.iter().any(|o| matches!(o, Err(e) if e.code == "INVALID_MODULE")) {
+            *self.mode.write().await = None;
+        }
+        whole(outcomes)
     }
 
     async fn contact_fields(&self) -> Result<Vec<CrmField>, CallError> {

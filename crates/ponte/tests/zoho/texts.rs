@@ -87,6 +87,11 @@ async fn where_no_module_can_be_made_notes_hold_the_messages() {
     let uncertain = MessageWrite { uncertain: true, ..message(3, &contact) };
     ids(&crm.write_messages(&[uncertain]).await.unwrap());
     assert_eq!(rig.zoho.records("Notes").len(), 3);
+    // A note that somebody deleted comes back with its next status.
+    rig.person("DELETE", &format!("records/Notes/{}", there[0]), json!({})).await;
+    let update = MessageWrite { crm_id: Some(there[0].clone()), ..read(message(1, &contact)) };
+    assert_ne!(ids(&crm.write_messages(&[update]).await.unwrap()), there[..1]);
+    assert_eq!(rig.zoho.records("Notes").len(), 3);
     rig.person("DELETE", &format!("records/Contacts/{contact}"), json!({})).await;
     match &crm.write_messages(&[message(4, &contact)]).await.unwrap()[0] {
         RowResult::Failed(error) => assert_eq!(error.code, "contact_gone"),
