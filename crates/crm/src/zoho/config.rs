@@ -95,6 +95,19 @@ pub enum MessagesIn {
     Notes,
 }
 
+/// Which of our writes start the organisation's workflows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Workflows {
+    /// None.
+    Never,
+    /// Messages and their statuses, in their module: a rule there is meant for them. Contacts stay quiet, for a rule that writes to
+    /// contacts would answer each of our writes with a change of its own.
+    #[default]
+    Messages,
+    /// All.
+    Always,
+}
+
 /// Settings of a Zoho CRM connection.
 #[derive(Debug, Clone)]
 pub struct ZohoConfig {
@@ -126,8 +139,8 @@ pub struct ZohoConfig {
     pub phone_fields: Vec<String>,
     /// Lets the WhatsApp profile name replace names that are in the CRM already.
     pub overwrite_names: bool,
-    /// Lets our writes start the organisation's workflows. Without it `"trigger": []` goes along.
-    pub run_workflows: bool,
+    /// Which of our writes start the organisation's workflows; the others go with `"trigger": []`.
+    pub run_workflows: Workflows,
     /// Where messages are kept.
     pub messages: MessagesIn,
     /// The word that notifications must carry, 16 to 50 characters; without it there are none.
@@ -160,7 +173,7 @@ impl ZohoConfig {
             match_existing: true,
             phone_fields: vec!["Mobile".to_owned(), "Phone".to_owned()],
             overwrite_names: false,
-            run_workflows: false,
+            run_workflows: Workflows::Messages,
             messages: MessagesIn::Auto,
             notification_token: None,
             breaker: BreakerConfig::default(),

@@ -13,8 +13,10 @@ use ponte_domain::error::CallError;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-/// Values of one search; they travel in the address.
-const MOST_SEARCHED: usize = 60;
+/// Values of one search, over all its fields; they travel in the address.
+const MOST_SEARCHED: usize = 200;
+/// Values of one condition of a search.
+const MOST_LISTED: usize = 100;
 /// Pages read of one search: more than 600 contacts for some dozen numbers are no match but a mess.
 const MOST_PAGES: usize = 3;
 /// Rows on a page of results, Zoho's most.
@@ -72,7 +74,8 @@ impl Client {
     /// Contacts that search finds by these numbers.
     async fn searched(&self, wanted: &[Wanted]) -> Result<Vec<Found>, CallError> {
         let mut found = Vec::new();
-        for group in groups(wanted, MOST_SEARCHED) {
+        let most = (MOST_SEARCHED / self.config.phone_fields.len().max(1)).min(MOST_LISTED);
+        for group in groups(wanted, most) {
             let forms: Vec<String> =
                 group.iter().flat_map(|w| &w.candidates).flat_map(|c| [c.national.clone(), c.e164.clone()]).collect();
             let criteria: Vec<String> =

@@ -24,7 +24,7 @@ mod schema;
 mod tags;
 
 pub use auth::{KeeperError, KeptToken, MemoryKeeper, TokenKeeper};
-pub use config::{API_VERSION, DataCentre, MessagesIn, ZohoConfig};
+pub use config::{API_VERSION, DataCentre, MessagesIn, Workflows, ZohoConfig};
 
 use adopting::Adopting;
 use async_trait::async_trait;

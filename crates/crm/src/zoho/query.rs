@@ -15,8 +15,8 @@ use serde_json::{Map, Value, json};
 pub(super) const MOST_ROWS: usize = 2_000;
 /// Rows of the cheapest query.
 pub(super) const CHEAP_ROWS: usize = 200;
-/// Values of one `in`. Half of what version 8 takes: older editions took 50.
-pub(super) const MOST_VALUES: usize = 50;
+/// Values of one `in`, since version 7.
+pub(super) const MOST_VALUES: usize = 100;
 /// Columns of a query at most.
 const MOST_COLUMNS: usize = 500;
 

@@ -4,7 +4,7 @@
 
 use super::client::{Client, moment};
 use super::fields::read;
-use super::query::{CHEAP_ROWS, Found, MOST_ROWS, Query, among, checked, id, quoted, text};
+use super::query::{CHEAP_ROWS, Found, MOST_ROWS, MOST_VALUES, Query, among, checked, id, quoted, text};
 use super::schema::CONTACT_KEY;
 use super::{CONTACTS, TAG};
 use ponte_domain::crm::{CrmPage, CrmRecord};
@@ -14,8 +14,6 @@ use std::collections::HashMap;
 
 /// Values of one page at most: an answer stays within what the door lets in.
 const MOST_CELLS: usize = 60_000;
-/// Ids of one query.
-const IDS: usize = 50;
 
 impl Client {
     /// A page of contacts with these fields.
@@ -34,7 +32,7 @@ impl Client {
         fields: &[String],
     ) -> Result<Vec<Option<CrmRecord>>, CallError> {
         let mut by_id: HashMap<String, CrmRecord> = HashMap::with_capacity(ids.len());
-        for some in ids.chunks(IDS) {
+        for some in ids.chunks(MOST_VALUES) {
             let filter = among("id", some.iter().map(String::as_str));
             let found = self.contacts_found(fields, filter, "id", CHEAP_ROWS).await?;
             by_id.extend(found.into_iter().map(|record| (record.id.clone(), record)));

@@ -4,7 +4,9 @@
 
 use super::budget::Price;
 use super::client::Client;
+use super::config::Workflows;
 use super::errors::{self, Effect};
+use super::schema::MESSAGES;
 use http::Method;
 use ponte_domain::SECOND;
 use ponte_domain::error::{CallError, ErrorClass};
@@ -67,13 +69,21 @@ impl Client {
             Op::Insert => (Method::POST, format!("/{module}")),
         };
         for rows in rows.chunks(self.config.rows()) {
-            let body = body(op, rows, self.config.run_workflows);
+            let body = body(op, rows, self.runs_workflows(module));
             match self.send_body(&method, &path, &body, op.effect(), Price::rows(rows.len())).await {
                 Ok(answer) => done.extend(rows.iter().map(|row| row.index).zip(assign(op, rows.len(), &answer))),
                 Err(error) => done.extend(rows.iter().map(|row| (row.index, Err(error.clone())))),
             }
         }
         done
+    }
+
+    fn runs_workflows(&self, module: &str) -> bool {
+        match self.config.run_workflows {
+            Workflows::Never => false,
+            Workflows::Messages => module == MESSAGES,
+            Workflows::Always => true,
+        }
     }
 }
 

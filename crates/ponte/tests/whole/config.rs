@@ -61,6 +61,7 @@ client_secret = "env:PONTE_TEST_NOT_SET"
 refresh_token = "r"
 concurrency = 99
 messages = "mail"
+run_workflows = "sometimes"
 phone_fields = ["Mobile Phone"]
 notification_token = "short"
 api_url = "www.zohoapis.eu"
@@ -94,6 +95,7 @@ api_url = "www.zohoapis.eu"
             ("[[crm.connections]] books client_secret", "set PONTE_TEST_NOT_SET"),
             ("[[crm.connections]] books concurrency", "give 1 to 25"),
             ("[[crm.connections]] books messages", "write auto, module or notes"),
+            ("[[crm.connections]] books run_workflows", "write never, messages or always"),
             ("[[crm.connections]] books phone_fields", "API names"),
             ("[[crm.connections]] books notification_token", "openssl rand -hex 20"),
             ("[[crm.connections]] books api_url", "write https://"),

@@ -81,7 +81,8 @@ async fn written(engine: Engine) {
     zoho.set_faults(Faults::default());
     caught_up(&rig, &zoho, 12, Duration::from_secs(75)).await;
     let stats = zoho.stats();
-    assert_eq!((stats.token_refreshes, stats.rate_limited, stats.workflows_run), (1, 0, 0), "{stats:?}");
+    assert_eq!((stats.token_refreshes, stats.rate_limited), (1, 0), "{stats:?}");
+    assert!(stats.workflows_run >= 24, "rules about messages and statuses run: {stats:?}");
     let file = rig.program.folder().join("zoho.json");
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let kept: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();

@@ -1,7 +1,7 @@
 //! Messages: in the module, or in notes; each once, its status in place.
 
 use crate::rig::{Rig, START, ids, message, person};
-use ponte_crm::zoho::MessagesIn;
+use ponte_crm::zoho::{MessagesIn, Workflows};
 use ponte_domain::crm::{MessageWrite, RowResult};
 use ponte_domain::error::ErrorClass;
 use ponte_domain::ports::crm::Crm;
@@ -41,7 +41,12 @@ async fn a_message_is_one_record_whose_status_changes() {
     );
     assert_eq!((&one["Contact"]["id"], &one["Read_Time"]), (&json!(contact), &json!("2026-11-23T02:30:02+00:00")));
     assert_eq!(rig.zoho.duplicates(MODULE, "Message_Id").unwrap().sharing, 0);
+    assert_eq!(rig.zoho.stats().workflows_run, 300, "rules about messages run, rules about contacts don't");
     rig.nothing_refused();
+    let mut config = rig.config.clone();
+    config.run_workflows = Workflows::Never;
+    ids(&rig.crm_with(config).write_messages(&again).await.unwrap());
+    assert_eq!(rig.zoho.stats().workflows_run, 300);
 }
 
 #[tokio::test]

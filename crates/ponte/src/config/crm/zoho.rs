@@ -1,7 +1,7 @@
 //! A connection of the kind `zoho`.
 
 use super::super::check::{ConfigErrors, Secrets};
-use ponte_crm::zoho::{DataCentre, MessagesIn, ZohoConfig};
+use ponte_crm::zoho::{DataCentre, MessagesIn, Workflows, ZohoConfig};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ pub(super) struct Raw {
     match_existing: Option<bool>,
     phone_fields: Option<Vec<String>>,
     messages: Option<String>,
-    run_workflows: Option<bool>,
+    run_workflows: Option<String>,
     notification_token: Option<String>,
 }
 
@@ -48,6 +48,7 @@ pub(super) fn check(
     let refresh = secrets.get(&format!("{place} refresh_token"), &raw.refresh_token, errors);
     let word = raw.notification_token.as_deref().map(|text| notification_token(place, text, secrets, errors));
     let messages = messages(place, raw.messages.as_deref(), errors);
+    let workflows = workflows(place, raw.run_workflows.as_deref(), errors);
     let mut within = |key: &str, value: Option<u32>, least: u32, most: u32| {
         if value.is_some_and(|value| !(least..=most).contains(&value)) {
             errors.add(format!("{place} {key}"), "is out of range", format!("give {least} to {most}"));
@@ -80,7 +81,7 @@ pub(super) fn check(
     config.match_existing = raw.match_existing.unwrap_or(true);
     config.phone_fields = phones;
     config.messages = messages?;
-    config.run_workflows = raw.run_workflows.unwrap_or(false);
+    config.run_workflows = workflows?;
     config.notification_token = match word {
         Some(word) => Some(word?),
         None => None,
@@ -106,6 +107,18 @@ fn messages(place: &str, word: Option<&str>, errors: &mut ConfigErrors) -> Optio
         Some("notes") => Some(MessagesIn::Notes),
         Some(_) => {
             errors.add(format!("{place} messages"), "is none of the ways", "write auto, module or notes");
+            None
+        }
+    }
+}
+
+fn workflows(place: &str, word: Option<&str>, errors: &mut ConfigErrors) -> Option<Workflows> {
+    match word {
+        None | Some("messages") => Some(Workflows::Messages),
+        Some("never") => Some(Workflows::Never),
+        Some("always") => Some(Workflows::Always),
+        Some(_) => {
+            errors.add(format!("{place} run_workflows"), "is none of the ways", "write never, messages or always");
             None
         }
     }
