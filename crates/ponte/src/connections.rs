@@ -8,7 +8,7 @@ use crate::token_file::TokenFile;
 use ponte_crm::Zoho;
 use ponte_crm::hubspot::{HubSpot, HubSpotAuth, HubSpotConfig};
 use ponte_domain::ports::crm::Crm;
-use ponte_engine::writeback::Connection;
+use ponte_engine::connection::Connection;
 use ponte_net::{Clock, Egress};
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub fn open(crm: &CrmConnection, egress: &Egress) -> Connection {
             Arc::new(Zoho::new(settings.config.clone(), egress.clone(), clock, keeper))
         }
     };
-    Connection { id: crm.name.as_str().into(), crm: port }
+    Connection::new(crm.name.as_str().into(), port, crm.sync.clone())
 }
 
 fn hubspot(settings: &HubspotSettings) -> HubSpotConfig {

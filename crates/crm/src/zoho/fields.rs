@@ -5,7 +5,7 @@
 use super::client::{Client, iso, moment};
 use super::query::{Found, rows};
 use super::rows::text_of;
-use super::schema::SYSTEM;
+use super::schema::{OURS, SYSTEM};
 use super::{CONTACTS, TAG, budget::Price};
 use jiff::Timestamp;
 use ponte_domain::crm::{CrmChoice, CrmField, CrmKind};
@@ -81,7 +81,7 @@ fn field(described: &Found) -> Option<CrmField> {
     let texts = matches!(kind, CrmKind::Text | CrmKind::LongText | CrmKind::Phone | CrmKind::Email | CrmKind::Url);
     Some(CrmField {
         label: word(described, "field_label").or_else(|| word(described, "display_label")).unwrap_or(name).to_owned(),
-        usual: USUAL.contains(&name) || flag(described, "custom_field"),
+        usual: USUAL.contains(&name) || (flag(described, "custom_field") && !name.starts_with(OURS)),
         writable: name == TAG || (kind != CrmKind::Other && !read_only && writes("api_update") != Some(false)),
         required: flag(described, "system_mandatory"),
         unique: is_unique(described),

@@ -16,6 +16,8 @@ use ponte_domain::error::{CallError, ErrorClass};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 
+/// How the names of our fields begin.
+pub(super) const OURS: &str = "Ponte_";
 /// Our external id of a contact.
 pub(super) const CONTACT_KEY: &str = "Ponte_Id";
 /// The module of messages.

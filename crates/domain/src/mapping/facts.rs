@@ -117,6 +117,21 @@ impl Item {
         )
     }
 
+    /// It is told with other news, not by itself.
+    #[must_use]
+    pub const fn goes_along(&self) -> bool {
+        matches!(
+            self,
+            Self::PersonId
+                | Self::WaId
+                | Self::UserId
+                | Self::Username
+                | Self::WhatsappName
+                | Self::LastInboundAt
+                | Self::CreatedAt
+        )
+    }
+
     /// It is about consent.
     #[must_use]
     pub const fn is_consent(&self) -> bool {
@@ -190,6 +205,24 @@ pub(super) struct Said {
 }
 
 impl Facts {
+    /// Somebody of whom nothing is known but the number.
+    #[must_use]
+    pub fn newcomer(person: PersonId, digits: &str, now: Millis) -> Self {
+        Self {
+            person,
+            profile: Profile::default(),
+            whatsapp_name: None,
+            phones: vec![digits.to_owned()],
+            wa_id: None,
+            user_id: None,
+            username: None,
+            last_inbound_at: None,
+            created_at: now,
+            marketing: None,
+            transactional: None,
+        }
+    }
+
     /// What we say of an item.
     pub(super) fn said(&self, item: &Item) -> Said {
         let plain = |value: Option<String>| Said { value, at: None };

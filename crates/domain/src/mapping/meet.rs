@@ -90,6 +90,16 @@ pub struct Given {
     pub skipped: Vec<Skip>,
     /// One of the values goes both ways: the CRM may have changed it meanwhile.
     pub two_way: bool,
+    /// One of the values is worth a call of its own. Others go along when there is one: since when we know somebody, and the like.
+    pub presses: bool,
+}
+
+impl Given {
+    fn add(&mut self, rule: &Rule, values: Vec<(String, Value)>) {
+        self.two_way |= rule.reads();
+        self.presses |= !rule.item.goes_along();
+        self.values.extend(values);
+    }
 }
 
 struct Room<'a> {
@@ -215,8 +225,7 @@ impl Room<'_> {
             Ok(values) => {
                 let agreed = if rule.writes() && !rule.reads() { value } else { agreed };
                 self.met.given.base.agree(&rule.item, agreed, list);
-                self.met.given.two_way |= rule.reads();
-                self.met.given.values.extend(values);
+                self.met.given.add(rule, values);
             }
             Err(why) => self.skip(rule, why),
         }
@@ -272,6 +281,10 @@ impl Room<'_> {
                 }
                 return self.met.base.agree(item, theirs, false);
             }
+            // Seen before, and still without a source.
+            Some("true") if rule.reads() && ours.is_none() && rule.stated_source.is_none() => {
+                self.skip(rule, reason("opt_in_needs_source", NEEDS_SOURCE));
+            }
             _ => {}
         }
         match ours {
@@ -310,8 +323,7 @@ pub(super) fn news(mapping: &Mapping, facts: &Facts, base: &Base) -> Given {
         match write(mapping, facts, rule, value.as_deref()) {
             Ok(values) => {
                 given.base.agree(&rule.item, value.as_deref(), list);
-                given.two_way |= rule.reads();
-                given.values.extend(values);
+                given.add(rule, values);
             }
             Err(why) => given.skipped.push(skip(rule, why)),
         }

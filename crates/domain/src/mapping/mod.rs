@@ -14,11 +14,12 @@ mod codec;
 mod defaults;
 mod facts;
 mod meet;
+pub mod pull;
 mod transform;
 
 pub use agree::{Base, Settled, settle};
 pub use check::{Finding, Level};
-pub use codec::Codec;
+pub use codec::{Codec, Reason};
 pub use defaults::{own_fields, rules as defaults};
 pub use facts::{Facts, Item, Say};
 pub use meet::{Given, Meeting, Met, Skip, Spoken, meet};

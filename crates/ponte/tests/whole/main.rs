@@ -22,6 +22,7 @@ mod rig;
 mod sending;
 mod server;
 mod stops;
+mod sync;
 mod unreachable;
 mod watched;
 mod zoho;

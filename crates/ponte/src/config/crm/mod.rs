@@ -1,12 +1,14 @@
 //! Checking `[[crm.connections]]`: what all kinds have here, what one kind has in its own file.
 
 mod hubspot;
+mod sync;
 mod zoho;
 
 pub use hubspot::{HubspotAuth, HubspotSettings};
 pub use zoho::ZohoSettings;
 
 use super::check::{ConfigErrors, Secrets};
+use ponte_engine::connection::SyncSettings;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::HashSet;
@@ -19,6 +21,8 @@ pub struct CrmConnection {
     pub name: String,
     /// Which CRM, and how it is reached.
     pub kind: CrmKind,
+    /// How it is read, and its mapping.
+    pub sync: SyncSettings,
 }
 
 /// Which CRM, and how it is reached.
@@ -35,6 +39,10 @@ pub enum CrmKind {
 struct Common {
     name: String,
     kind: Kind,
+    #[serde(default)]
+    sync: sync::RawSync,
+    #[serde(default)]
+    mapping: Table,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -44,8 +52,18 @@ enum Kind {
     Zoho,
 }
 
+impl Kind {
+    /// The name under which the default mapping knows it.
+    const fn product(self) -> &'static str {
+        match self {
+            Self::Hubspot => "HubSpot",
+            Self::Zoho => "Zoho CRM",
+        }
+    }
+}
+
 /// The keys of [`Common`]; the others belong to the kind.
-const COMMON: [&str; 2] = ["name", "kind"];
+const COMMON: [&str; 4] = ["name", "kind", "sync", "mapping"];
 
 pub(super) fn check(all: Vec<Table>, secrets: &Secrets<'_>, errors: &mut ConfigErrors) -> Vec<CrmConnection> {
     let mut seen = HashSet::new();
@@ -72,6 +90,7 @@ fn one(
     if !seen.insert(common.name.clone()) {
         errors.add(&place, "this name stands twice", "rename one");
     }
+    let sync = sync::check(&place, common.sync, common.mapping, common.kind.product(), errors);
     let kind = match common.kind {
         Kind::Hubspot => CrmKind::Hubspot(hubspot::check(&place, read(&place, table, errors)?, secrets, errors)?),
         Kind::Zoho => {
@@ -79,7 +98,7 @@ fn one(
             CrmKind::Zoho(Box::new(zoho::check(&place, &common.name, raw, secrets, errors)?))
         }
     };
-    Some(CrmConnection { name: common.name, kind })
+    Some(CrmConnection { name: common.name, kind, sync })
 }
 
 /// Reads a part of a connection; what is wrong is told with its place.
