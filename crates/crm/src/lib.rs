@@ -8,6 +8,8 @@ pub mod hubspot;
 mod pace;
 pub mod phone;
 pub mod salesforce;
+pub mod zoho;
 
 pub use hubspot::{HubSpot, HubSpotAuth, HubSpotConfig};
 pub use salesforce::{Salesforce, SalesforceAuth, SalesforceConfig};
+pub use zoho::{Zoho, ZohoConfig};

@@ -6,8 +6,9 @@ mod salesforce;
 
 use crate::adapters::now;
 use crate::config::{CrmConnection, CrmKind, HubspotAuth, HubspotSettings};
-use ponte_crm::Salesforce;
+use crate::token_file::TokenFile;
 use ponte_crm::hubspot::{HubSpot, HubSpotAuth, HubSpotConfig};
+use ponte_crm::{Salesforce, Zoho};
 use ponte_domain::ports::crm::Crm;
 use ponte_engine::connection::Connection;
 use ponte_net::{Clock, Egress};
@@ -19,6 +20,10 @@ pub fn open(crm: &CrmConnection, egress: &Egress) -> Connection {
     let port: Arc<dyn Crm> = match &crm.kind {
         CrmKind::Hubspot(settings) => Arc::new(HubSpot::new(hubspot(settings), egress.clone(), clock)),
         CrmKind::Salesforce(settings) => Arc::new(Salesforce::new(salesforce::config(settings), egress.clone(), clock)),
+        CrmKind::Zoho(settings) => {
+            let keeper = Arc::new(TokenFile::new(settings.token_file.clone()));
+            Arc::new(Zoho::new(settings.config.clone(), egress.clone(), clock, keeper))
+        }
     };
     Connection::new(crm.name.as_str().into(), port, crm.sync.clone())
 }

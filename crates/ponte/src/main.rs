@@ -9,6 +9,7 @@ mod config;
 mod connections;
 mod contacts;
 mod logging;
+mod token_file;
 mod vault;
 mod wiring;
 

@@ -26,3 +26,4 @@ mod stops;
 mod sync;
 mod unreachable;
 mod watched;
+mod zoho;

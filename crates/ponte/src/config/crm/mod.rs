@@ -4,9 +4,11 @@ mod hubspot;
 mod salesforce;
 mod sync;
 mod triggers;
+mod zoho;
 
 pub use hubspot::{HubspotAuth, HubspotSettings};
 pub use salesforce::{Duplicates, Messages, People, SalesforceSettings, SalesforceSignIn};
+pub use zoho::ZohoSettings;
 
 use super::check::{ConfigErrors, Secrets};
 use ponte_engine::connection::SyncSettings;
@@ -33,6 +35,8 @@ pub enum CrmKind {
     Hubspot(HubspotSettings),
     /// Salesforce.
     Salesforce(Box<SalesforceSettings>),
+    /// Zoho CRM.
+    Zoho(Box<ZohoSettings>),
 }
 
 /// What every kind has.
@@ -51,6 +55,7 @@ struct Common {
 enum Kind {
     Hubspot,
     Salesforce,
+    Zoho,
 }
 
 impl Kind {
@@ -59,6 +64,7 @@ impl Kind {
         match self {
             Self::Hubspot => "HubSpot",
             Self::Salesforce => "Salesforce",
+            Self::Zoho => "Zoho CRM",
         }
     }
 }
@@ -99,6 +105,10 @@ fn one(
         Kind::Salesforce => {
             let checked = salesforce::check(&place, read(&place, table, errors)?, secrets, errors)?;
             CrmKind::Salesforce(Box::new(checked))
+        }
+        Kind::Zoho => {
+            let raw = read(&place, table, errors)?;
+            CrmKind::Zoho(Box::new(zoho::check(&place, &common.name, raw, secrets, errors)?))
         }
     };
     Some(CrmConnection { name: common.name, kind, sync })
