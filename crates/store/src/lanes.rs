@@ -71,6 +71,7 @@ const fn topic_of(kind: JobKind) -> Topic {
         JobKind::Send => Topic::Sends,
         JobKind::Media => Topic::Media,
         JobKind::Crm => Topic::Crm,
+        JobKind::Hook => Topic::Hooks,
     }
 }
 
