@@ -54,7 +54,7 @@ fn one(kind: EventKind, i: usize) -> Value {
     let person = about_person.then(|| person(i, place, at));
     let message = about_message.then(|| message(kind, i, place, at, inbound));
     let event = Event {
-        cursor: EventCursor { tx: 0, seq: i64::try_from(i).unwrap_or(0) + 1 },
+        cursor: EventCursor { tx: 0, seq: number(kind) + i64::try_from(i).unwrap_or(0) },
         kind: kind.as_str().to_owned(),
         at,
         person: person.as_ref().map(|p| p.id),
@@ -64,6 +64,12 @@ fn one(kind: EventKind, i: usize) -> Value {
         data: raw(&change(kind, at)),
     };
     payload::value(&event, message.as_ref(), person.as_ref())
+}
+
+/// Where the examples of a kind stand: no two kinds share an id.
+fn number(kind: EventKind) -> i64 {
+    let place = EventKind::ALL.iter().position(|k| *k == kind).and_then(|at| i64::try_from(at).ok());
+    place.unwrap_or(0) * 10 + 1
 }
 
 /// Written from a value, so it is JSON.

@@ -19,6 +19,12 @@ pub fn time(at: Millis) -> String {
     jiff::Timestamp::from_millisecond(at).map_or_else(|_| at.to_string(), |t| format!("{t:.3}"))
 }
 
+/// Reads a time in RFC 3339.
+#[must_use]
+pub fn read_time(text: &str) -> Option<Millis> {
+    text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond)
+}
+
 /// What is pushed for an event, as one JSON value.
 #[must_use]
 pub fn value(event: &Event, message: Option<&MessageView>, person: Option<&PersonCard>) -> Value {
@@ -34,7 +40,7 @@ pub(super) fn envelope(id: EventId, kind: &str, at: Millis, data: Value) -> Valu
 
 fn data(event: &Event, message: Option<&MessageView>, person: Option<&PersonCard>, change: Value) -> Value {
     json!({
-        "person_id": event.person.or(message.map(|m| m.person_id)),
+        "person_id": person.map(|p| p.id).or(event.person),
         "conversation_id": event.conversation.or(message.map(|m| m.conversation_id)),
         "message_id": event.message,
         "number_id": event.number.as_ref().or(message.map(|m| &m.number_id)),

@@ -1,6 +1,7 @@
 //! Checking the whole configuration: every error at once, each with its place and its mend.
 
 use super::contacts::RawContacts;
+use super::hooks::RawHooks;
 use super::sections::{
     ApiKey, AppSettings, CrmAuth, CrmConnection, DatabaseSection, Dispatch, Egress, Log, NumberSettings, RawApp,
     RawConsent, RawCrm, RawKey, RawNumber, RawPolicy, RawRetention, Server, Settings, Storage, WhatsApp,
@@ -74,7 +75,7 @@ pub(super) fn read(mut table: Table, environment: Environment<'_>, errors: &mut 
     let mut one = |name: &str| table.remove(name).unwrap_or(Value::Table(Table::new()));
     let (server, database, storage, log) = (one("server"), one("database"), one("storage"), one("log"));
     let (dispatch, retry, egress, retention) = (one("dispatch"), one("retry"), one("egress"), one("retention"));
-    let (consent, policy, contacts) = (one("consent"), one("policy"), one("contacts"));
+    let (consent, policy, contacts, hooks) = (one("consent"), one("policy"), one("contacts"), one("hooks"));
     for name in table.keys() {
         errors.add(format!("[{name}]"), "there is no such section", "see config.default.toml for all settings");
     }
@@ -90,6 +91,7 @@ pub(super) fn read(mut table: Table, environment: Environment<'_>, errors: &mut 
     let policy =
         section::<RawPolicy>("policy", policy, errors).and_then(|raw| super::consent::check_policy(raw, errors));
     let contacts = section::<RawContacts>("contacts", contacts, errors).map(|raw| super::contacts::check(raw, errors));
+    let hooks = section::<RawHooks>("hooks", hooks, errors).map(|raw| super::hooks::check(raw, errors));
     let secrets = Secrets { environment };
     let apps = apps.into_iter().enumerate().filter_map(|(i, app)| check_app(i, app, &secrets, errors)).collect();
     let plan = dispatch.as_ref().and_then(|d| d.plan.limit());
@@ -120,6 +122,7 @@ pub(super) fn read(mut table: Table, environment: Environment<'_>, errors: &mut 
         policy,
         reach,
         contacts: contacts?,
+        hooks: hooks?,
     })
 }
 

@@ -6,6 +6,7 @@
 mod check;
 mod consent;
 mod contacts;
+mod hooks;
 mod load;
 mod sections;
 
