@@ -14,6 +14,7 @@ mod failures;
 mod graph;
 mod hooks;
 mod inbound;
+mod integrations;
 mod kills;
 mod nodes;
 mod people;
