@@ -6,7 +6,6 @@ class PonteApi {
   constructor() {
     this.name = 'ponteApi';
     this.displayName = 'Ponte API';
-    this.documentationUrl = 'https://docs.n8n.io/integrations/community-nodes/';
     this.properties = [
       {
         displayName: 'Address',

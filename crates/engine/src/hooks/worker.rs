@@ -3,8 +3,6 @@
 
 use super::{Owed, told};
 use crate::World;
-use futures_util::future::FutureExt;
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use ponte_domain::error::{CallError, ErrorClass, StoreError};
 use ponte_domain::event::{EventKind, NewEvent};
 use ponte_domain::hook::{Delivery, Hook, HookState, retry_after_ms, signature};
@@ -20,7 +18,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 const LEASE_MS: Millis = 2 * MINUTE;
@@ -95,19 +93,29 @@ impl Target {
 
     /// Works until nothing is ready, or nothing may be tried for a while.
     async fn work(mut self) {
-        let mut calls = FuturesUnordered::new();
+        // Tasks, not futures of this one: a call under way may hold a connection of the database, and must get on while this task
+        // waits for one.
+        let mut calls = JoinSet::new();
         let mut going = true;
         loop {
             // A target that fails is tried with one lane, not with all.
             let places = if self.suspect() { 1 } else { self.world.settings.hooks.parallel.max(1) };
             let free = places.saturating_sub(calls.len());
             if going && free > 0 && !self.stop.is_cancelled() {
-                let claimed = self.claim(free).await;
-                calls.extend(claimed.into_iter().map(|lane| lane_of(self.caller(), lane)));
+                for lane in self.claim(free).await {
+                    calls.spawn(lane_of(self.caller(), lane));
+                }
             }
-            let Some(mut done) = calls.next().await else { return };
-            while let Some(Some(more)) = calls.next().now_or_never() {
-                done.add(more);
+            let Some(first) = calls.join_next().await else { return };
+            let mut done = Done::default();
+            for one in std::iter::once(first).chain(std::iter::from_fn(|| calls.try_join_next())) {
+                match one {
+                    Ok(one) => done.add(one),
+                    // Unsettled, its lane runs out and is claimed again.
+                    Err(error) => {
+                        tracing::error!(error = %error, hook = %self.hook.id, "a lane was not worked to its end")
+                    }
+                }
             }
             going = self.settle(done).await;
         }

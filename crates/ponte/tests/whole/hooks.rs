@@ -40,7 +40,7 @@ impl Rig {
         for n in from..from + each {
             for person in 0..people {
                 let body = text_body(&format!("wamid.{person}.{n}"), &phone(person), &format!("{person}/{n:03}"));
-                assert_eq!(deliver(&self.program, &body).await.status, 200);
+                assert_eq!(deliver(&self.program, &body).await.status, 200, "{}", self.tail());
             }
         }
     }

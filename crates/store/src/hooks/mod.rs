@@ -65,7 +65,8 @@ impl Hooks for SqlStore {
 
     async fn hooks_purge(&self, workspace: WorkspaceId, limit: i64, now: Millis) -> Result<bool, StoreError> {
         // Almost always there is nothing: one look then, and nothing written.
-        match removed(&mut self.reader().await?, workspace).await? {
+        let found = removed(&mut self.reader().await?, workspace).await?;
+        match found {
             Some(id) => write!(self, (id), |c| purge(c, workspace, &id, limit, now).await),
             None => Ok(false),
         }
