@@ -9,6 +9,7 @@ mod config;
 mod connections;
 mod contacts;
 mod logging;
+mod targets;
 mod token_file;
 mod vault;
 mod wiring;
@@ -68,6 +69,8 @@ enum Command {
     Check(commands::check::Options),
     /// Print the documented default configuration.
     Defaults,
+    /// Subscriptions to events: list, add, pause, look at deliveries, push again.
+    Hooks(commands::hooks::Options),
     /// Show, state, ask for and export what people may be sent.
     Consent(commands::consent::Options),
 }
@@ -109,6 +112,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Migrate => commands::migrate::run(settings()?).await,
         Command::Status(options) => commands::status::run(settings()?, options).await,
         Command::Check(options) => commands::check::run(settings()?, options).await,
+        Command::Hooks(options) => commands::hooks::run(settings()?, options).await,
         Command::Consent(options) => commands::consent::run(settings()?, options).await,
         Command::Defaults => {
             print!("{}", config::DEFAULTS);

@@ -7,10 +7,13 @@ use crate::adapters::{
 };
 use crate::config::Settings;
 use crate::connections;
+use crate::targets::EgressTargets;
 use crate::vault;
+
 use anyhow::Context;
 use ponte_domain::ids::WorkspaceId;
 use ponte_domain::ports::account::Accounts;
+use ponte_domain::ports::hooks::Hooks;
 use ponte_domain::ports::people::People;
 use ponte_domain::ports::retention::Retention;
 use ponte_domain::ports::store::Store;
@@ -65,6 +68,8 @@ pub async fn assemble(settings: Settings, serve: bool) -> anyhow::Result<Assembl
         people: Arc::clone(&store) as Arc<dyn People>,
         sync: Arc::clone(&store) as Arc<dyn CrmSync>,
         retention: Arc::clone(&store) as Arc<dyn Retention>,
+        hooks: Arc::clone(&store) as Arc<dyn Hooks>,
+        targets: Arc::new(EgressTargets(egress.clone())),
         channel: Arc::new(channel),
         blobs: Arc::new(blobs),
         clock: Arc::new(SystemClock),
@@ -149,6 +154,7 @@ fn engine_settings(settings: &Settings) -> EngineSettings {
         unknown_look_ms: settings.dispatch.unknown_look_ms,
         unknown_settle_ms: settings.dispatch.unknown_settle_ms,
         unknown_give_up_ms: settings.dispatch.unknown_give_up_ms,
+        hooks: settings.hooks.clone(),
         retention: settings.retention.clone(),
         consent: settings.consent.clone(),
         policy: settings.policy.clone(),

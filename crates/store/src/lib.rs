@@ -16,6 +16,7 @@ mod content;
 mod crm;
 mod events;
 mod gate;
+mod hooks;
 mod journal;
 mod lanes;
 mod leases;

@@ -16,6 +16,7 @@ const STEPS: &[(i64, &str, &str)] = &[
     (5, "account", include_str!("../migrations/0005_account.sql")),
     (6, "retention", include_str!("../migrations/0006_retention.sql")),
     (7, "fields", include_str!("../migrations/0007_fields.sql")),
+    (8, "hooks", include_str!("../migrations/0008_hooks.sql")),
     (9, "sync", include_str!("../migrations/0009_sync.sql")),
     (10, "vault", include_str!("../migrations/0010_vault.sql")),
 ];

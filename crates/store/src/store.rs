@@ -193,6 +193,11 @@ impl SqlStore {
         Ok(Conn::new(inner))
     }
 
+    /// The name of this node.
+    pub(crate) fn node(&self) -> Arc<str> {
+        Arc::clone(&self.node)
+    }
+
     /// Waits until running transactions have ended and closes all connections.
     pub async fn close(&self) {
         match &self.readers {

@@ -3,6 +3,7 @@
 pub mod account;
 pub mod channel;
 pub mod crm;
+pub mod hooks;
 pub mod people;
 pub mod retention;
 pub mod store;

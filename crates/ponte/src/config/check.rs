@@ -2,6 +2,7 @@
 
 use super::contacts::RawContacts;
 use super::crm::{RawTrigger, check_triggers};
+use super::hooks::RawHooks;
 use super::sections::{
     ApiKey, AppSettings, DatabaseSection, Dispatch, Egress, Log, NumberSettings, RawApp, RawConsent, RawKey, RawNumber,
     RawPolicy, RawRetention, RawSecrets, Server, Settings, Storage, WhatsApp,
@@ -76,8 +77,8 @@ pub(super) fn read(mut table: Table, environment: Environment<'_>, errors: &mut 
     let mut one = |name: &str| table.remove(name).unwrap_or(Value::Table(Table::new()));
     let (server, database, storage, log) = (one("server"), one("database"), one("storage"), one("log"));
     let (dispatch, retry, egress, retention) = (one("dispatch"), one("retry"), one("egress"), one("retention"));
-    let (consent, policy, contacts) = (one("consent"), one("policy"), one("contacts"));
     let own_secrets = one("secrets");
+    let (consent, policy, contacts, hooks) = (one("consent"), one("policy"), one("contacts"), one("hooks"));
     for name in table.keys() {
         errors.add(format!("[{name}]"), "there is no such section", "see config.default.toml for all settings");
     }
@@ -93,6 +94,7 @@ pub(super) fn read(mut table: Table, environment: Environment<'_>, errors: &mut 
     let policy =
         section::<RawPolicy>("policy", policy, errors).and_then(|raw| super::consent::check_policy(raw, errors));
     let contacts = section::<RawContacts>("contacts", contacts, errors).map(|raw| super::contacts::check(raw, errors));
+    let hooks = section::<RawHooks>("hooks", hooks, errors).map(|raw| super::hooks::check(raw, errors));
     let secrets = Secrets { environment };
     let own_secrets = section::<RawSecrets>("secrets", own_secrets, errors);
     let secrets_key = own_secrets.filter(|s| !s.key.is_empty()).and_then(|s| check_key(&s.key, &secrets, errors));
@@ -129,6 +131,7 @@ pub(super) fn read(mut table: Table, environment: Environment<'_>, errors: &mut 
         policy,
         reach,
         contacts: contacts?,
+        hooks: hooks?,
     })
 }
 

@@ -58,6 +58,8 @@ pub struct Settings {
     pub policy: PolicySettings,
     /// `[contacts]`
     pub contacts: Contacts,
+    /// `[hooks]`
+    pub hooks: ponte_engine::settings::HookSettings,
     /// `[policy]`: when a line counts as dead.
     pub reach: ponte_domain::reach::Settings,
 }

@@ -14,6 +14,7 @@ mod events;
 mod failure;
 mod flat;
 mod gate;
+mod hooks;
 mod ingest;
 mod journal;
 mod lanes;
