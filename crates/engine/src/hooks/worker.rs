@@ -4,7 +4,7 @@
 use super::{Owed, told};
 use crate::World;
 use ponte_domain::error::{CallError, ErrorClass, StoreError};
-use ponte_domain::event::{EventKind, NewEvent};
+use ponte_domain::event::{Event, EventKind, NewEvent};
 use ponte_domain::hook::{Delivery, Hook, HookState, retry_after_ms, signature};
 use ponte_domain::ids::{EventId, HookId};
 use ponte_domain::job::{ClaimedLane, Job, JobEnd, JobKind, Lane};
@@ -223,10 +223,6 @@ async fn lane_of(caller: Caller, claimed: ClaimedLane) -> Done {
         Ok(events) => events,
         Err(error) => return caller.put_back(&lane, &jobs, &error),
     };
-    let bodies = match told(world, &events).await {
-        Ok(bodies) => bodies,
-        Err(error) => return caller.put_back(&lane, &jobs, &error),
-    };
     let mut done = Done::default();
     let mut open = true;
     for (job, owed) in jobs.iter().zip(owed) {
@@ -238,20 +234,31 @@ async fn lane_of(caller: Caller, claimed: ClaimedLane) -> Done {
             open = false;
             continue;
         }
-        let body = owed.and_then(|o| bodies.get(&o.event.seq()).filter(|body| is_about(body, o.event)).map(|b| (o, b)));
-        let Some((owed, body)) = body else {
+        let event = owed.and_then(|owed| events.iter().find(|event| is(event, owed.event)));
+        let Some(event) = event else {
             // Too old for the period of events, or another database's.
             done.ends.push(end(&lane, job, JobEnd::Done, None));
             continue;
         };
-        open = caller.push(&lane, job, owed.event, body, &mut done).await;
+        // Put together just before the call: who was erased while others were pushed isn't told of.
+        open = match told(world, std::slice::from_ref(event)).await {
+            Ok(bodies) => {
+                let body = bodies.get(&event.cursor.seq).unwrap_or(&Value::Null);
+                caller.push(&lane, job, EventId::of(event.at, event.cursor.seq), body, &mut done).await
+            }
+            Err(error) => {
+                tracing::error!(error = %error, hook = %caller.hook.id, "what to push can't be read now");
+                done.ends.push(end(&lane, job, JobEnd::PutBack(now + SECOND), None));
+                false
+            }
+        };
     }
     done
 }
 
 /// Whether the event that stands at the place is the one that was owed: not when the database is an older one.
-fn is_about(body: &Value, event: EventId) -> bool {
-    body.get("id").and_then(Value::as_str) == Some(event.to_string().as_str())
+const fn is(event: &Event, owed: EventId) -> bool {
+    EventId::of(event.at, event.cursor.seq).0.as_u128() == owed.0.as_u128()
 }
 
 fn end(lane: &Lane, job: &Job, end: JobEnd, delivery: Option<Delivery>) -> HookEnd {

@@ -326,6 +326,27 @@ async fn what_is_paused_is_kept_and_comes_in_order_once_resumed() {
 }
 
 #[tokio::test]
+async fn who_was_erased_meanwhile_is_not_told_of() {
+    let (rig, target) = (setup(Engine::Sqlite).start().await, Target::start().await);
+    let hook = rig.subscribe(&target, &["*"]).await;
+    let state = async |state: &str| rig.api("PATCH", &path(&hook, ""), Some(&json!({ "state": state }))).await;
+    state("paused").await;
+    rig.write(2, 1).await;
+    eventually(LONG, "it is owed", || async { (rig.waiting("hook").await >= 4).then_some(()) }).await;
+    let erased = rig.cli(&["contacts", "erase", &format!("+{}", phone(0)), "--yes"]).await;
+    assert_eq!(erased.code, 0, "{erased:?}");
+    eventually(LONG, "that is owed too", || async { (rig.waiting("hook").await >= 5).then_some(()) }).await;
+    state("active").await;
+    until_taken(&target, 5, &rig).await;
+    let told = target.taken();
+    assert!(told.iter().any(|call| call.json()["type"] == "person.erased"));
+    for secret in ["0/000".to_owned(), phone(0)] {
+        assert!(told.iter().all(|call| !call.body.contains(&secret)), "{secret} is told of");
+    }
+    assert!(told.iter().any(|call| call.body.contains("1/000") && call.body.contains(&phone(1))));
+}
+
+#[tokio::test]
 async fn what_happened_is_pushed_again_under_the_same_ids() {
     let (rig, target) = (setup(Engine::Sqlite).start().await, Target::start().await);
     rig.write(2, 3).await;

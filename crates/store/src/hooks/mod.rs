@@ -12,7 +12,6 @@ use crate::conn::{Conn, Val, vals};
 use crate::store::{SqlStore, write};
 use crate::{events, lanes, letters, people};
 use async_trait::async_trait;
-use ponte_domain::Millis;
 use ponte_domain::error::StoreError;
 use ponte_domain::event::{Event, EventCursor};
 use ponte_domain::hook::{Delivery, Hook, HookState};
@@ -21,6 +20,7 @@ use ponte_domain::job::NewJob;
 use ponte_domain::ports::hooks::{Added, HookChange, HookNews, Hooks, NewHook, Span};
 use ponte_domain::ports::people::NewAudit;
 use ponte_domain::ports::store::Topic;
+use ponte_domain::{MINUTE, Millis};
 use rows::{COLUMNS, HookRow, json_of};
 use serde_json::json;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ impl Hooks for SqlStore {
 
     async fn hooks_purge(&self, workspace: WorkspaceId, limit: i64, now: Millis) -> Result<bool, StoreError> {
         // Almost always there is nothing: one look then, and nothing written.
-        let found = removed(&mut self.reader().await?, workspace).await?;
+        let found = removed(&mut self.reader().await?, workspace, now).await?;
         match found {
             Some(id) => write!(self, (id), |c| purge(c, workspace, &id, limit, now).await),
             None => Ok(false),
@@ -267,37 +267,70 @@ async fn remove(
             vals![workspace.0, id.to_string(), reason.map(str::to_owned), now],
         )
         .await?;
-    if removed > 0 && count(c, workspace).await? == 0 {
-        c.exec("DELETE FROM cursor_of WHERE workspace_id = $1 AND reader = $2", vals![workspace.0, READER]).await?;
+    if removed > 0 {
+        stop_reading(c, workspace).await?;
     }
     c.touch(Topic::Hooks);
     Ok(removed > 0)
 }
 
-async fn removed(c: &mut Conn, workspace: WorkspaceId) -> Result<Option<String>, StoreError> {
+/// Without subscriptions nobody reads.
+async fn stop_reading(c: &mut Conn, workspace: WorkspaceId) -> Result<(), StoreError> {
+    if count(c, workspace).await? == 0 {
+        c.exec("DELETE FROM cursor_of WHERE workspace_id = $1 AND reader = $2", vals![workspace.0, READER]).await?;
+    }
+    Ok(())
+}
+
+/// A reader that found the subscription before it was removed has filed its jobs by then.
+const GRACE: Millis = MINUTE;
+
+/// A removed subscription of which something is to be removed now.
+async fn removed(c: &mut Conn, workspace: WorkspaceId, now: Millis) -> Result<Option<String>, StoreError> {
     let row: Option<(String,)> = c
-        .first("SELECT id FROM hook WHERE workspace_id = $1 AND state = 'removed' LIMIT 1", vals![workspace.0])
+        .first(
+            "SELECT id FROM hook WHERE workspace_id = $1 AND state = 'removed' AND (changed_at < $2 OR EXISTS \
+             (SELECT 1 FROM lane l WHERE l.workspace_id = $1 AND l.kind = 'hook' AND l.scope = hook.id \
+             AND l.priority IN (0, 1, 2))) LIMIT 1",
+            vals![workspace.0, now - GRACE],
+        )
         .await?;
     Ok(row.map(|(id,)| id))
 }
 
+/// The lanes of a subscription, by the index of ready lanes; `$1` is the workspace, `$2` the subscription.
+const ITS_LANES: &str = "workspace_id = $1 AND kind = 'hook' AND scope = $2 AND priority IN (0, 1, 2)";
+
+/// Removes a portion; true when there may be more.
 async fn purge(c: &mut Conn, workspace: WorkspaceId, id: &str, limit: i64, now: Millis) -> Result<bool, StoreError> {
-    // Lanes of a subscription are called `ID/…`: a range of the key.
-    let range = vals![workspace.0, format!("{id}/"), format!("{id}0")];
-    let gone = c
-        .exec(
-            "DELETE FROM job WHERE workspace_id = $1 AND kind = 'hook' AND (lane_key, seq) IN (SELECT lane_key, seq FROM job \
-             WHERE workspace_id = $1 AND kind = 'hook' AND lane_key >= $2 AND lane_key < $3 ORDER BY lane_key, seq LIMIT $4)",
-            range.iter().cloned().chain(vals![limit]).collect(),
-        )
-        .await?;
-    if gone > 0 {
+    let its = vals![workspace.0, id];
+    let with_limit = || its.iter().cloned().chain(vals![limit]).collect();
+    // Locked, so that nobody adds to a lane that is about to go.
+    let lock = if c.is_postgres() { " ORDER BY key LIMIT $3 FOR UPDATE" } else { " LIMIT $3" };
+    let lanes: Vec<(String,)> = c.all(format!("SELECT key FROM lane WHERE {ITS_LANES}{lock}"), with_limit()).await?;
+    if lanes.is_empty() {
+        letters::discard_scope(c, workspace, "hook", id, now).await?;
+        c.exec("DELETE FROM hook_delivery WHERE workspace_id = $1 AND hook_id = $2", its.clone()).await?;
+        c.exec("DELETE FROM hook WHERE workspace_id = $1 AND id = $2", its).await?;
+        stop_reading(c, workspace).await?;
         return Ok(true);
     }
-    c.exec("DELETE FROM lane WHERE workspace_id = $1 AND kind = 'hook' AND key >= $2 AND key < $3", range).await?;
-    letters::discard_scope(c, workspace, "hook", id, now).await?;
-    c.exec("DELETE FROM hook_delivery WHERE workspace_id = $1 AND hook_id = $2", vals![workspace.0, id]).await?;
-    c.exec("DELETE FROM hook WHERE workspace_id = $1 AND id = $2", vals![workspace.0, id]).await?;
+    let mut room = limit;
+    for (key,) in lanes {
+        let lane = vals![workspace.0, key.as_str()];
+        let gone = c
+            .exec(
+                "DELETE FROM job WHERE workspace_id = $1 AND kind = 'hook' AND lane_key = $2 AND seq IN (SELECT seq FROM job \
+                 WHERE workspace_id = $1 AND kind = 'hook' AND lane_key = $2 ORDER BY seq LIMIT $3)",
+                lane.iter().cloned().chain(vals![room]).collect(),
+            )
+            .await?;
+        room -= i64::try_from(gone).unwrap_or(room);
+        if room <= 0 {
+            break;
+        }
+        c.exec("DELETE FROM lane WHERE workspace_id = $1 AND kind = 'hook' AND key = $2", lane).await?;
+    }
     Ok(true)
 }
 
