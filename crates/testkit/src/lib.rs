@@ -1,11 +1,12 @@
 //! # Testkit
-//! Purpose: for tests only: PostgreSQL clusters and databases, a manual clock, seeded chance and identifiers, people who don't
+//! Purpose: for tests only: PostgreSQL clusters and databases, a MariaDB, a manual clock, seeded chance and identifiers, people who don't
 //! exist, and a harness that runs the real program.
 //! May touch: temporary folders, loopback ports, processes it started itself.
 //! Must not touch: anything a test didn't make. Nothing of the product depends on it.
 //! Failure story: what a test started ends with the test, also when the test is killed.
 
 pub mod cluster;
+pub mod mariadb;
 pub mod people;
 
 #[cfg(feature = "harness")]
