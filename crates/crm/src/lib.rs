@@ -6,10 +6,12 @@
 #![allow(clippy::result_large_err, reason = "the port's error says much and is made once per failed call")]
 
 pub mod described;
+pub mod http;
 pub mod hubspot;
 mod pace;
 pub mod phone;
 pub mod sql;
 
+pub use self::http::{Http, HttpConfig};
 pub use hubspot::{HubSpot, HubSpotAuth, HubSpotConfig};
 pub use sql::{Sql, SqlConfig};
