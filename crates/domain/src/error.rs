@@ -111,6 +111,13 @@ pub enum StoreError {
     Corrupt(String),
 }
 
+impl From<StoreError> for CallError {
+    /// What the database can't do now may be tried again.
+    fn from(error: StoreError) -> Self {
+        Self::new(ErrorClass::Retryable { after_ms: None }, "store", error.to_string())
+    }
+}
+
 /// One public error: stable code, HTTP status, and the page that explains it (`docs/errors/CODE.md`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PublicCode {

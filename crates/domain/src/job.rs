@@ -15,11 +15,13 @@ pub enum JobKind {
     Media,
     /// Write to a CRM; lane: connection and person.
     Crm,
+    /// Look into what a CRM told of; lane: connection and record.
+    Notice,
 }
 
 impl JobKind {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Send, Self::Media, Self::Crm];
+    pub const ALL: [Self; 4] = [Self::Send, Self::Media, Self::Crm, Self::Notice];
 
     /// The stored text.
     #[must_use]
@@ -28,6 +30,7 @@ impl JobKind {
             Self::Send => "send",
             Self::Media => "media",
             Self::Crm => "crm",
+            Self::Notice => "notice",
         }
     }
 

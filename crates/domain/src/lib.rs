@@ -17,6 +17,7 @@ pub mod identity;
 pub mod ids;
 pub mod inbound;
 pub mod job;
+pub mod mapping;
 pub mod message;
 pub mod outbound;
 pub mod people;

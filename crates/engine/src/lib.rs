@@ -1,5 +1,5 @@
 //! # Engine
-//! Purpose: the rooms of the one-way flow, one module each: receive, ingest, gate, dispatch, media, write-back, account; and their
+//! Purpose: the rooms of the one-way flow, one module each: receive, ingest, gate, dispatch, media, write-back, pull, account; and their
 //! schedules.
 //! May touch: the ports of the domain, tasks and time-outs of the runtime.
 //! Must not touch: any database, WhatsApp's or a CRM's wire format, HTTP.
@@ -7,6 +7,7 @@
 //! an outside call. Nothing is answered or forgotten before what it caused is durable.
 
 pub mod account;
+pub mod connection;
 pub mod consent;
 pub mod directory;
 pub mod dispatch;
@@ -15,6 +16,7 @@ pub mod housekeeping;
 pub mod ingest;
 pub mod media;
 pub mod people;
+pub mod pull;
 pub mod pulse;
 mod question;
 pub mod receive;
@@ -29,6 +31,7 @@ use ponte_domain::ports::channel::Channel;
 use ponte_domain::ports::people::People;
 use ponte_domain::ports::retention::Retention;
 use ponte_domain::ports::store::Store;
+use ponte_domain::ports::sync::CrmSync;
 use ponte_domain::ports::world::{Blobs, Chance, Clock};
 use std::sync::Arc;
 
@@ -41,6 +44,8 @@ pub struct World {
     pub store: Arc<dyn Store>,
     /// People as lists, and the audit log: the same database.
     pub people: Arc<dyn People>,
+    /// How reading from CRMs is kept: the same database.
+    pub sync: Arc<dyn CrmSync>,
     /// What is too old: the same database.
     pub retention: Arc<dyn Retention>,
     /// WhatsApp.

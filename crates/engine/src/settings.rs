@@ -5,6 +5,7 @@ use ponte_domain::policy::PolicySettings;
 use ponte_domain::reach;
 use ponte_domain::retention::Periods;
 use ponte_domain::retry::RetryPolicy;
+use ponte_domain::survivorship;
 use ponte_domain::{DAY, MINUTE, Millis, SECOND};
 
 /// Limits and schedules of the engine.
@@ -47,6 +48,8 @@ pub struct Settings {
     pub policy: PolicySettings,
     /// When a phone line counts as dead.
     pub reach: reach::Settings,
+    /// What survives when two people become one.
+    pub survivorship: survivorship::Rules,
 }
 
 impl Default for Settings {
@@ -79,6 +82,7 @@ impl Default for Settings {
             consent: ConsentSettings::default(),
             policy: PolicySettings::default(),
             reach: reach::Settings::default(),
+            survivorship: survivorship::Rules::default(),
         }
     }
 }

@@ -3,10 +3,10 @@
 //! Must not touch: what the workers do.
 
 use crate::World;
+use crate::connection::Connection;
 use crate::dispatch::CpuMeter;
 use crate::receive::Receiver;
-use crate::writeback::Connection;
-use crate::{account, consent, dispatch, housekeeping, ingest, media, retention, writeback};
+use crate::{account, consent, dispatch, housekeeping, ingest, media, pull, retention, writeback};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +40,8 @@ impl Engine {
         for crm in crms {
             let id = crm.id.clone();
             engine.keep("write-back reader", move |world, stop| writeback::run_reader(world, id.clone(), stop));
+            let read = crm.clone();
+            engine.keep("pull", move |world, stop| pull::run(world, read.clone(), stop));
             engine.keep("write-back", move |world, stop| writeback::run_worker(world, crm.clone(), stop));
         }
         engine.workers.close();

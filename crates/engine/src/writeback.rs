@@ -8,12 +8,13 @@
 //! Failure story: killed between a write and its settlement, the row is found uncertain and looked for before it is created.
 
 mod batch;
+mod contacts;
 
 use crate::World;
+use crate::connection::Connection;
 use ponte_domain::event::{Event, EventCursor, EventKind};
 use ponte_domain::ids::ConnectionId;
 use ponte_domain::job::{JobKind, NewJob};
-use ponte_domain::ports::crm::Crm;
 use ponte_domain::ports::store::{Lease, Topic};
 use ponte_domain::{Millis, SECOND};
 use serde::{Deserialize, Serialize};
@@ -29,15 +30,6 @@ const LOOK_MS: Millis = SECOND / 2;
 const GATHER_MS: std::ops::RangeInclusive<Millis> = 20..=500;
 /// Calls that one batch may need: contacts, new messages, changed messages.
 const CALLS_A_BATCH: Millis = 3;
-
-/// A CRM under its configured name.
-#[derive(Clone)]
-pub struct Connection {
-    /// Configured name.
-    pub id: ConnectionId,
-    /// The CRM.
-    pub crm: Arc<dyn Crm>,
-}
 
 /// What a job is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,9 +110,15 @@ fn job(connection: &ConnectionId, event: &Event, now: Millis) -> Option<NewJob> 
         | EventKind::PeopleMerged
         | EventKind::PeopleUnmerged
         | EventKind::LineDead
-        | EventKind::LineAlive => None,
+        | EventKind::LineAlive
+        | EventKind::ConsentChanged
+        | EventKind::PreferenceChanged => None,
         _ => return None,
     };
+    // What came from this CRM, and left nothing to tell it, is no news there.
+    if message.is_none() && is_echo(connection, event) {
+        return None;
+    }
     let subject = Subject { person, message };
     Some(NewJob {
         kind: JobKind::Crm,
@@ -131,6 +129,16 @@ fn job(connection: &ConnectionId, event: &Event, now: Millis) -> Option<NewJob> 
         payload: serde_json::to_string(&subject).ok()?,
         dedup: Some(message.map_or_else(|| person.to_string(), |m| m.to_string())),
     })
+}
+
+fn is_echo(connection: &ConnectionId, event: &Event) -> bool {
+    #[derive(Deserialize)]
+    struct Told {
+        by: String,
+        told: bool,
+    }
+    let told = serde_json::from_str::<Told>(event.data.get()).ok();
+    told.is_some_and(|t| t.told && t.by.strip_prefix("crm:") == Some(connection.as_str()))
 }
 
 /// Works the lanes of one connection until stopped, then waits for the calls under way.
@@ -172,7 +180,11 @@ fn gather_ms(calls_per_second: u32) -> Millis {
 async fn prepare(world: &World, connection: &Connection, stop: &CancellationToken) {
     let mut wait = SECOND;
     while !stop.is_cancelled() {
-        match connection.crm.prepare().await {
+        let ready = match connection.crm.prepare().await {
+            Ok(()) => connection.mapping(world).await.map(|_| ()),
+            Err(error) => Err(error),
+        };
+        match ready {
             Ok(()) => return,
             Err(error) => {
                 tracing::error!(connection = %connection.id, code = %error.code, "the CRM is not ready for writing: {}", error.title);

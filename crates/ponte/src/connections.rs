@@ -6,7 +6,7 @@ use crate::adapters::now;
 use crate::config::{CrmConnection, CrmKind, HubspotAuth, HubspotSettings};
 use ponte_crm::hubspot::{HubSpot, HubSpotAuth, HubSpotConfig};
 use ponte_domain::ports::crm::Crm;
-use ponte_engine::writeback::Connection;
+use ponte_engine::connection::Connection;
 use ponte_net::{Clock, Egress};
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ pub fn open(crm: &CrmConnection, egress: &Egress) -> Connection {
     let port: Arc<dyn Crm> = match &crm.kind {
         CrmKind::Hubspot(settings) => Arc::new(HubSpot::new(hubspot(settings), egress.clone(), clock)),
     };
-    Connection { id: crm.name.as_str().into(), crm: port }
+    Connection::new(crm.name.as_str().into(), port, crm.sync.clone())
 }
 
 fn hubspot(settings: &HubspotSettings) -> HubSpotConfig {

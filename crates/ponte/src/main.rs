@@ -46,6 +46,8 @@ enum Command {
     Messages(commands::messages::Options),
     /// People: import, export, clean, find and merge duplicates, edit, list, erase, look.
     Contacts(commands::contacts::Options),
+    /// CRM connections: where they stand, read now, pause, runs, what was left out, mapping, preview.
+    Crm(commands::crm::Options),
     /// Message templates and numbers as WhatsApp has them.
     Templates(commands::templates::Options),
     /// Fields of people with types: list, define, remove.
@@ -96,6 +98,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Events(options) => commands::events::run(settings()?, options).await,
         Command::Messages(options) => commands::messages::run(settings()?, options).await,
         Command::Contacts(options) => commands::contacts::run(settings()?, options).await,
+        Command::Crm(options) => commands::crm::run(settings()?, options).await,
         Command::Templates(options) => commands::templates::run(settings()?, options).await,
         Command::Fields(options) => commands::fields::run(settings()?, options).await,
         Command::Audit(options) => commands::audit::run(settings()?, options).await,

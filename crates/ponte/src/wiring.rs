@@ -13,14 +13,15 @@ use ponte_domain::ports::account::Accounts;
 use ponte_domain::ports::people::People;
 use ponte_domain::ports::retention::Retention;
 use ponte_domain::ports::store::Store;
+use ponte_domain::ports::sync::CrmSync;
 use ponte_engine::World;
 use ponte_engine::account::Directory;
+use ponte_engine::connection::Connection;
 use ponte_engine::directory::{Number, Numbers};
 use ponte_engine::pulse::Pulse;
 use ponte_engine::receive::Receiver;
 use ponte_engine::settings::Settings as EngineSettings;
 use ponte_engine::supervisor::Engine;
-use ponte_engine::writeback::Connection;
 use ponte_net::{Egress, EgressConfig};
 use ponte_server::{App, BODY_ROOM_KIB, Server, ServerConfig};
 use ponte_store::{Database, Options, SqlStore};
@@ -61,6 +62,7 @@ pub async fn assemble(settings: Settings, serve: bool) -> anyhow::Result<Assembl
         workspace: WORKSPACE,
         store: Arc::clone(&store) as Arc<dyn Store>,
         people: Arc::clone(&store) as Arc<dyn People>,
+        sync: Arc::clone(&store) as Arc<dyn CrmSync>,
         retention: Arc::clone(&store) as Arc<dyn Retention>,
         channel: Arc::new(channel),
         blobs: Arc::new(blobs),
@@ -149,6 +151,7 @@ fn engine_settings(settings: &Settings) -> EngineSettings {
         consent: settings.consent.clone(),
         policy: settings.policy.clone(),
         reach: settings.reach,
+        survivorship: settings.contacts.rules.clone(),
         ..EngineSettings::default()
     }
 }
@@ -186,6 +189,7 @@ pub async fn start(assembly: Assembly, metrics: Arc<dyn Fn() -> String + Send + 
     let app = App {
         world: world.clone(),
         receiver: Arc::clone(&receiver),
+        crms: Arc::new(crms.clone()),
         keys: Arc::new(HashedKeys::new(settings.api_keys.iter().map(|k| (k.name.as_str(), &k.token)))),
         metrics,
         body_room: Arc::new(Semaphore::new(BODY_ROOM_KIB)),

@@ -7,6 +7,7 @@
 //! Failure story: a request under way when the program dies gets no answer; asked again with its key it is found.
 
 mod api;
+mod crm;
 mod graph;
 mod health;
 mod listen;
@@ -16,6 +17,7 @@ mod webhook;
 pub use listen::{BODY_ROOM_KIB, Server, ServerConfig};
 
 use ponte_engine::World;
+use ponte_engine::connection::Connection;
 use ponte_engine::receive::Receiver;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -34,6 +36,8 @@ pub struct App {
     pub world: World,
     /// Webhook bodies go here.
     pub receiver: Arc<Receiver>,
+    /// The CRM connections.
+    pub crms: Arc<Vec<Connection>>,
     /// Who may use the API.
     pub keys: Arc<dyn ApiKeys>,
     /// Renders the metrics of the process in Prometheus' text format.

@@ -5,13 +5,14 @@ use crate::conn::{Conn, Val, vals};
 use crate::lanes;
 use crate::load;
 use crate::rows::HeadRow;
+use crate::sync;
 use ponte_domain::Millis;
 use ponte_domain::crm::{ContactWrite, MessageWrite};
 use ponte_domain::error::StoreError;
-use ponte_domain::identity::{Identity, IdentityKind};
 use ponte_domain::ids::{ConnectionId, MessageId, PersonId, WorkspaceId};
-use ponte_domain::message::Person;
-use ponte_domain::ports::store::{CrmEnd, CrmView};
+use ponte_domain::mapping::{Base, Facts};
+use ponte_domain::ports::store::{ContactEnd, CrmEnd, CrmView};
+use ponte_domain::profile::core;
 use sqlx::FromRow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use uuid::Uuid;
@@ -29,6 +30,8 @@ struct ContactLinkRow {
     person_id: Uuid,
     crm_id: String,
     written: String,
+    base: Option<String>,
+    gone_at: Option<Millis>,
 }
 
 #[derive(FromRow)]
@@ -51,16 +54,19 @@ pub(crate) async fn views(
     Ok(subjects
         .iter()
         .map(|(person, message)| {
-            let (contact, written) = contacts.get(standing.get(person)?)?;
+            let contact = contacts.get(standing.get(person)?)?;
             let found = match message {
                 None => None,
                 Some(id) => Some(messages.get(id)?),
             };
             Some(CrmView {
-                contact: contact.clone(),
-                contact_written: written.clone(),
+                contact: contact.write.clone(),
+                facts: contact.facts.clone(),
+                base: contact.base.clone(),
+                gone: contact.gone,
+                contact_written: contact.written.clone(),
                 message: found.map(|(m, ..)| MessageWrite {
-                    contact_crm_id: contact.crm_id.clone().unwrap_or_default(),
+                    contact_crm_id: contact.write.crm_id.clone().unwrap_or_default(),
                     ..m.clone()
                 }),
                 message_since: found.map(|(_, _, since)| *since),
@@ -99,31 +105,25 @@ async fn standing(
     Ok(standing)
 }
 
-type Contacts = HashMap<PersonId, (ContactWrite, Option<String>)>;
+/// A person as write-back sees them.
+struct ContactView {
+    write: ContactWrite,
+    facts: Facts,
+    written: Option<String>,
+    base: Option<Base>,
+    gone: bool,
+}
 
 async fn contacts(
     c: &mut Conn,
     workspace: WorkspaceId,
     connection: &ConnectionId,
     wanted: BTreeSet<PersonId>,
-) -> Result<Contacts, StoreError> {
-    let people = load::persons(c, workspace, &wanted).await?;
-    let mut identities: HashMap<PersonId, Vec<Identity>> = HashMap::new();
-    for link in load::identities_of(c, workspace, &wanted).await? {
-        identities.entry(link.person).or_default().push(link.identity);
-    }
-    let last_inbound: HashMap<PersonId, Millis> = load::conversations(c, workspace, &wanted)
-        .await?
-        .into_iter()
-        .filter_map(|n| n.last_inbound_at.map(|at| (n.person, at)))
-        .fold(HashMap::new(), |mut newest, (person, at)| {
-            let entry = newest.entry(person).or_insert(at);
-            *entry = at.max(*entry);
-            newest
-        });
-    let links: Vec<ContactLinkRow> = c
+) -> Result<HashMap<PersonId, ContactView>, StoreError> {
+    let facts = sync::facts(c, workspace, &wanted, true, false).await?;
+    let rows: Vec<ContactLinkRow> = c
         .select_in(
-            "SELECT person_id, crm_id, written FROM crm_contact WHERE workspace_id = $1 AND connection = $2 \
+            "SELECT person_id, crm_id, written, base, gone_at FROM crm_contact WHERE workspace_id = $1 AND connection = $2 \
              AND ",
             &["person_id"],
             "",
@@ -131,35 +131,37 @@ async fn contacts(
             load::ids(&wanted),
         )
         .await?;
-    let links: HashMap<Uuid, ContactLinkRow> = links.into_iter().map(|l| (l.person_id, l)).collect();
-    Ok(people
+    let mut links: HashMap<Uuid, ContactLinkRow> = rows.into_iter().map(|l| (l.person_id, l)).collect();
+    facts
         .into_iter()
-        .map(|person| {
-            let known = identities.get(&person.id).map(Vec::as_slice).unwrap_or_default();
-            let link = links.get(&person.id.0);
-            let contact =
-                contact(&person, known, link.map(|l| l.crm_id.clone()), last_inbound.get(&person.id).copied());
-            (person.id, (contact, link.map(|l| l.written.clone())))
+        .map(|(person, facts)| {
+            let link = links.remove(&person.0);
+            let gone = link.as_ref().is_some_and(|l| l.gone_at.is_some());
+            let link = link.filter(|_| !gone);
+            let base = link.as_ref().and_then(|l| l.base.as_deref()).map(serde_json::from_str).transpose();
+            let view = ContactView {
+                write: contact(&facts, link.as_ref().map(|l| l.crm_id.clone())),
+                facts,
+                base: base.map_err(|_| StoreError::Corrupt("crm_contact.base".into()))?,
+                written: link.map(|l| l.written),
+                gone,
+            };
+            Ok((person, view))
         })
-        .collect())
+        .collect()
 }
 
-fn contact(
-    person: &Person,
-    known: &[Identity],
-    crm_id: Option<String>,
-    last_inbound_at: Option<Millis>,
-) -> ContactWrite {
-    let of = |kind| known.iter().find(|i| i.kind == kind).map(|i| i.value.clone());
+fn contact(facts: &Facts, crm_id: Option<String>) -> ContactWrite {
+    let name = facts.profile.get(core::NAME).map(str::to_owned).or_else(|| facts.whatsapp_name.clone());
     ContactWrite {
-        person: person.id,
+        person: facts.person,
         crm_id,
-        name: person.name.clone(),
-        phone: of(IdentityKind::Phone).or_else(|| of(IdentityKind::WaId)),
-        wa_id: of(IdentityKind::WaId),
-        user_id: of(IdentityKind::UserId),
-        username: person.username.clone(),
-        last_inbound_at,
+        name,
+        phone: facts.phones.first().cloned(),
+        wa_id: facts.wa_id.clone(),
+        user_id: facts.user_id.clone(),
+        username: facts.username.clone(),
+        last_inbound_at: facts.last_inbound_at,
         fields: BTreeMap::new(),
     }
 }
@@ -246,11 +248,17 @@ async fn remember(
 ) -> Result<(), StoreError> {
     let mut contacts: HashMap<PersonId, Vec<Val>> = HashMap::new();
     let mut messages: HashMap<MessageId, Vec<Val>> = HashMap::new();
+    let mut skipped = Vec::new();
     for end in ends {
         let at = || vals![workspace.0, connection.as_str()];
-        if let Some((person, crm_id, hash)) = &end.contact {
-            let row = at().into_iter().chain(vals![person.0, crm_id.as_str(), hash.as_str(), now]).collect();
+        if let Some(ContactEnd { person, crm_id, hash, base, skips }) = &end.contact {
+            let base = base.as_ref().map(serde_json::to_string).transpose();
+            let base = base.map_err(|_| StoreError::Corrupt("crm_contact.base".into()))?;
+            let row = at().into_iter().chain(vals![person.0, crm_id.as_str(), hash.as_str(), now, base]).collect();
             contacts.insert(*person, row);
+            if !skips.is_empty() {
+                skipped.push((crm_id.clone(), Some(*person), skips.clone()));
+            }
         }
         if let Some(person) = end.contact_gone {
             let key = at().into_iter().chain(vals![person.0]).collect();
@@ -278,12 +286,16 @@ async fn remember(
     let mut contacts: Vec<_> = contacts.into_iter().collect();
     contacts.sort_by_key(|(id, _)| *id);
     c.insert_many(
-        "INSERT INTO crm_contact (workspace_id, connection, person_id, crm_id, written, written_at)",
+        "INSERT INTO crm_contact (workspace_id, connection, person_id, crm_id, written, written_at, base)",
         "ON CONFLICT (workspace_id, connection, person_id) DO UPDATE SET crm_id = excluded.crm_id, \
-         written = excluded.written, written_at = excluded.written_at",
+         written = excluded.written, written_at = excluded.written_at, gone_at = NULL, base = COALESCE(excluded.base, \
+         CASE WHEN crm_contact.crm_id = excluded.crm_id THEN crm_contact.base END)",
         contacts.into_iter().map(|(_, row)| row).collect(),
     )
     .await?;
+    if !skipped.is_empty() {
+        sync::file_skips(c, workspace, connection, &skipped, now).await?;
+    }
     let mut messages: Vec<_> = messages.into_iter().collect();
     messages.sort_by_key(|(id, _)| *id);
     c.insert_many(

@@ -31,6 +31,7 @@ mod rows;
 mod schema;
 mod sends;
 mod store;
+mod sync;
 mod upkeep;
 mod wake;
 mod writer;

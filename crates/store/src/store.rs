@@ -78,7 +78,7 @@ enum Readers {
 
 /// The store on SQLite or PostgreSQL.
 pub struct SqlStore {
-    node: Arc<str>,
+    pub(crate) node: Arc<str>,
     readers: Readers,
     pub(crate) writer: Writer,
     wakes: Wakes,

@@ -3,7 +3,7 @@
 
 use super::batch::Record;
 use super::client::Client;
-use super::schema::{CONTACT_KEY, SYSTEM};
+use super::schema::{CONTACT_KEY, OURS, SYSTEM};
 use jiff::Timestamp;
 use ponte_domain::Millis;
 use ponte_domain::crm::{CrmChoice, CrmField, CrmKind, CrmPage, CrmRecord};
@@ -120,7 +120,8 @@ impl Described {
         let has_choices = matches!(kind, CrmKind::Choice | CrmKind::MultiChoice);
         CrmField {
             label: self.label.filter(|l| !l.is_empty()).unwrap_or_else(|| self.name.clone()),
-            usual: USUAL.contains(&self.name.as_str()) || self.hubspot_defined != Some(true),
+            usual: USUAL.contains(&self.name.as_str())
+                || (self.hubspot_defined != Some(true) && !self.name.starts_with(OURS)),
             writable: !self.calculated && !self.modification_metadata.is_some_and(|m| m.read_only_value),
             unique: self.has_unique_value || self.name == "email",
             choices: self

@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 
 const GROUP: &str = "ponte";
 
+/// How the names of our properties begin.
+pub(super) const OURS: &str = "ponte_";
 /// Our external id of a contact.
 pub(super) const CONTACT_KEY: &str = "ponte_id";
 /// Our external id of a message.

@@ -6,4 +6,5 @@ pub mod crm;
 pub mod people;
 pub mod retention;
 pub mod store;
+pub mod sync;
 pub mod world;

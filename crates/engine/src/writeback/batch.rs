@@ -1,14 +1,15 @@
 //! One batch of write-back: contacts first, then messages, then one settlement for all.
 
-use super::{Connection, Subject};
+use super::{Subject, contacts};
 use crate::World;
-use ponte_domain::crm::{ContactWrite, MessageWrite, RowResult};
+use crate::connection::Connection;
+use ponte_domain::crm::{MessageWrite, RowResult};
 use ponte_domain::error::{CallError, ErrorClass, ThrottleScope};
 use ponte_domain::ids::{ConnectionId, MessageId, PersonId};
 use ponte_domain::job::{ClaimedLane, Job, JobEnd, JobKind, Lane};
-use ponte_domain::ports::store::{CrmEnd, CrmView};
+use ponte_domain::ports::store::{ContactEnd, CrmEnd, CrmView};
 use ponte_domain::retry::Verdict;
-use ponte_domain::{HOUR, MINUTE, Millis, SECOND};
+use ponte_domain::{MINUTE, Millis, SECOND};
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
 
@@ -31,11 +32,13 @@ pub(super) async fn claim(world: &World, connection: &ConnectionId) -> Vec<Claim
 }
 
 /// A job of the batch and what is known of it so far.
-struct Item {
-    lane: Lane,
-    job: Job,
-    view: Option<CrmView>,
-    end: Option<CrmEnd>,
+pub(super) struct Item {
+    pub(super) lane: Lane,
+    pub(super) job: Job,
+    pub(super) view: Option<CrmView>,
+    /// What was written of the contact, to be remembered with the end.
+    pub(super) written: Option<ContactEnd>,
+    pub(super) end: Option<CrmEnd>,
 }
 
 pub(super) async fn work(world: &World, connection: &Connection, claimed: Vec<ClaimedLane>) {
@@ -52,7 +55,7 @@ pub(super) async fn work(world: &World, connection: &Connection, claimed: Vec<Cl
             item.end = Some(end(item, JobEnd::Done));
         }
     }
-    write_contacts(world, connection, &mut items).await;
+    contacts::write(world, connection, &mut items).await;
     write_messages(world, connection, &mut items).await;
     let ends: Vec<CrmEnd> =
         items.into_iter().map(|item| item.end.clone().unwrap_or_else(|| end(&item, JobEnd::Done))).collect();
@@ -70,7 +73,7 @@ async fn look(
         for job in jobs {
             let subject = serde_json::from_str::<Subject>(&job.payload).ok();
             subjects.push(subject.map_or((PersonId(uuid::Uuid::nil()), None), |s| (s.person, s.message)));
-            items.push(Item { lane: lane.clone(), job, view: None, end: None });
+            items.push(Item { lane: lane.clone(), job, view: None, written: None, end: None });
         }
     }
     let views = world.store.crm_views(world.workspace, &connection.id, &subjects).await?;
@@ -86,7 +89,7 @@ async fn look(
     Ok(items)
 }
 
-fn end(item: &Item, end: JobEnd) -> CrmEnd {
+pub(super) fn end(item: &Item, end: JobEnd) -> CrmEnd {
     CrmEnd {
         lane: item.lane.clone(),
         seq: item.job.seq,
@@ -95,63 +98,6 @@ fn end(item: &Item, end: JobEnd) -> CrmEnd {
         message: None,
         message_uncertain: None,
         end,
-    }
-}
-
-/// Writes the contacts that are new or changed, each once; gives their CRM ids to the messages.
-async fn write_contacts(world: &World, connection: &Connection, items: &mut [Item]) {
-    let mut seen = HashSet::new();
-    let rows: Vec<ContactWrite> = items
-        .iter()
-        .filter(|i| i.end.is_none())
-        .filter_map(|i| i.view.as_ref())
-        .filter(|v| v.contact.crm_id.is_none() || v.contact_written.as_deref() != Some(&contact_hash(&v.contact)))
-        .filter(|v| seen.insert(v.contact.person))
-        .map(|v| v.contact.clone())
-        .collect();
-    if rows.is_empty() {
-        return;
-    }
-    let results = row_results(rows.len(), connection.crm.upsert_contacts(&rows).await);
-    let mut written: HashMap<PersonId, (String, String)> = HashMap::new();
-    let mut failed: HashMap<PersonId, CallError> = HashMap::new();
-    for (row, result) in rows.iter().zip(results) {
-        match result {
-            RowResult::Written { crm_id, .. } => {
-                written.insert(row.person, (crm_id, contact_hash(row)));
-                world.pulse.crm_contacts.add(1);
-            }
-            RowResult::Failed(error) => {
-                failed.insert(row.person, error);
-            }
-        }
-    }
-    for item in items.iter_mut().filter(|i| i.end.is_none()) {
-        let Some(person) = item.view.as_ref().map(|v| v.contact.person) else { continue };
-        if let Some(error) = failed.get(&person) {
-            let mut failed = failed_end(world, connection, item, error.clone()).await;
-            if matches!(error.class, ErrorClass::Gone) {
-                failed.contact_gone = Some(person);
-            }
-            item.end = Some(failed);
-        } else if let Some((crm_id, hash)) = written.get(&person) {
-            let mut done = end(item, JobEnd::Done);
-            done.contact = Some((person, crm_id.clone(), hash.clone()));
-            let is_person_only = item.view.as_ref().is_none_or(|v| v.message.is_none());
-            if let Some(view) = &mut item.view {
-                view.contact.crm_id = Some(crm_id.clone());
-            }
-            // A message of this person is still to be written; its end takes the contact along.
-            item.end = is_person_only.then_some(done);
-        }
-    }
-    // What was learnt of the contact must be remembered by the message's end too.
-    for item in items.iter_mut().filter(|i| i.end.is_none()) {
-        if let Some(view) = &mut item.view
-            && let Some((_, hash)) = written.get(&view.contact.person)
-        {
-            view.contact_written = Some(hash.clone());
-        }
     }
 }
 
@@ -177,12 +123,6 @@ async fn write_messages(world: &World, connection: &Connection, items: &mut [Ite
     let now = world.clock.now();
     for item in items.iter_mut().filter(|i| i.end.is_none()) {
         let Some(view) = &item.view else { continue };
-        let contact = view
-            .contact
-            .crm_id
-            .clone()
-            .zip(view.contact_written.clone())
-            .map(|(crm_id, hash)| (view.contact.person, crm_id, hash));
         let outcome = view.message.as_ref().and_then(|m| results.get(&m.message));
         let mut done = end(item, JobEnd::Done);
         match outcome {
@@ -207,14 +147,14 @@ async fn write_messages(world: &World, connection: &Connection, items: &mut [Ite
             }
         }
         if done.contact_gone.is_none() {
-            done.contact = contact;
+            done.contact = item.written.clone();
         }
         item.end = Some(done);
     }
 }
 
 /// One result per row, whatever the CRM gave.
-fn row_results(rows: usize, result: Result<Vec<RowResult>, CallError>) -> Vec<RowResult> {
+pub(super) fn row_results(rows: usize, result: Result<Vec<RowResult>, CallError>) -> Vec<RowResult> {
     match result {
         Ok(results) if results.len() == rows => results,
         Ok(results) => {
@@ -229,7 +169,7 @@ fn row_results(rows: usize, result: Result<Vec<RowResult>, CallError>) -> Vec<Ro
 }
 
 /// Decides about a failed row. What concerns the whole connection holds the whole connection.
-async fn failed_end(world: &World, connection: &Connection, item: &Item, error: CallError) -> CrmEnd {
+pub(super) async fn failed_end(world: &World, connection: &Connection, item: &Item, error: CallError) -> CrmEnd {
     world.pulse.crm_failures.add(1);
     let now = world.clock.now();
     // Writing again is safe: rows are upserts, and an uncertain creation is looked for first.
@@ -285,16 +225,10 @@ async fn settle(world: &World, connection: &Connection, ends: Vec<CrmEnd>) {
     }
 }
 
-/// What a contact row says. The time of the last message counts by the hour, or every message would write the contact.
-fn contact_hash(c: &ContactWrite) -> String {
-    let hour = c.last_inbound_at.map(|at| at / HOUR);
-    short_hash(&format!("{:?}", (&c.name, &c.phone, &c.wa_id, &c.user_id, &c.username, hour)))
-}
-
 fn message_hash(m: &MessageWrite) -> String {
     short_hash(&format!("{:?}", (&m.kind, &m.text, m.at, &m.stamps, &m.error, m.withdrawn, m.edited)))
 }
 
-fn short_hash(text: &str) -> String {
+pub(super) fn short_hash(text: &str) -> String {
     Sha256::digest(text.as_bytes()).iter().take(16).map(|b| format!("{b:02x}")).collect()
 }

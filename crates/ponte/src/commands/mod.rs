@@ -4,6 +4,7 @@ pub mod audit;
 pub mod check;
 pub mod consent;
 pub mod contacts;
+pub mod crm;
 pub mod dead_letters;
 pub mod demo;
 pub mod events;

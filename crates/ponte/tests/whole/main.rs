@@ -22,5 +22,6 @@ mod rig;
 mod sending;
 mod server;
 mod stops;
+mod sync;
 mod unreachable;
 mod watched;

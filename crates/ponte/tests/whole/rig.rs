@@ -148,9 +148,15 @@ impl Setup {
 
     pub async fn start_on(self, db: TestDatabase) -> Rig {
         let graph = Simulator::start(self.whatsapp.clone()).await.unwrap();
-        let hubspot = HubSpot::start(self.hubspot.clone()).await.unwrap();
         let port = port();
-        let config = self.config(port, &url(db.place()), &graph, &hubspot);
+        // `{own}` in what a test sets is the program's own address.
+        let own = format!("http://127.0.0.1:{port}");
+        let mut crm = self.hubspot.clone();
+        if let Some(webhooks) = &mut crm.webhooks {
+            webhooks.target_url = webhooks.target_url.replace("{own}", &own);
+        }
+        let hubspot = HubSpot::start(crm).await.unwrap();
+        let config = self.config(port, &url(db.place()), &graph, &hubspot).replace("{own}", &own);
         let program = Program::start(options(port, config, self.env)).await.unwrap();
         graph.set_webhook(WebhookTarget {
             url: format!("http://127.0.0.1:{port}{HOOK}"),
@@ -277,7 +283,7 @@ impl Rig {
     /// Runs a command on the same configuration.
     pub async fn cli(&self, args: &[&str]) -> Ran {
         let config = self.config();
-        let all: Vec<&str> = args.iter().copied().chain(["--config", &config]).collect();
+        let all: Vec<&str> = ["--config", &config].into_iter().chain(args.iter().copied()).collect();
         ponte(&all, self.program.folder(), &[]).await
     }
 

@@ -2,6 +2,7 @@
 //! Every call needs a key: `Authorization: Bearer …`.
 
 mod consent;
+mod crm;
 mod media;
 
 pub(crate) use media::LARGEST as LARGEST_FILE;
@@ -39,6 +40,15 @@ pub(crate) fn routes() -> Router<App> {
         .route("/api/v1/messages/explain", post(consent::explain))
         .route("/api/v1/people/{id}/consent", get(consent::show).post(consent::record))
         .route("/api/v1/people/{id}/consent/ask", post(consent::ask))
+        .route("/api/v1/crm", get(crm::list))
+        .route("/api/v1/crm/runs", get(crm::runs))
+        .route("/api/v1/crm/skipped", get(crm::skipped))
+        .route("/api/v1/crm/{name}", get(crm::show))
+        .route("/api/v1/crm/{name}/mapping", get(crm::mapping))
+        .route("/api/v1/crm/{name}/sync", post(crm::sync))
+        .route("/api/v1/crm/{name}/pause", post(crm::pause))
+        .route("/api/v1/crm/{name}/resume", post(crm::resume))
+        .route("/webhooks/crm/{name}", post(crate::crm::notice))
         .route("/api/v1/events", get(events))
         .route("/api/v1/journal", get(journal))
         .route("/api/v1/dead-letters", get(dead_letters))

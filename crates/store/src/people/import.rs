@@ -268,15 +268,7 @@ async fn owners(c: &mut Conn, workspace: WorkspaceId, sought: &Sought) -> Result
 }
 
 async fn write(c: &mut Conn, workspace: WorkspaceId, now: Millis, changes: &Changes) -> Result<(), StoreError> {
-    c.insert_each(
-        "INSERT INTO person (workspace_id, id, profile, labels, created_at, changed_at)",
-        "($1, ?, ?, ?, $2, $2)",
-        vals![workspace.0, now],
-        &changes.created,
-        |(id, profile)| vals![id.0, packed::pack(profile), packed::labels(profile)],
-    )
-    .await?;
-    marks::add(c, workspace, &changes.created).await?;
+    insert_people(c, workspace, now, &changes.created).await?;
     write_profiles(c, workspace, now, &changes.changed).await?;
     let mut identities: Vec<Vec<&NewIdentity>> = Vec::new();
     for new in &changes.identities {
@@ -304,6 +296,24 @@ async fn write(c: &mut Conn, workspace: WorkspaceId, now: Millis, changes: &Chan
         .await?;
     }
     Ok(())
+}
+
+/// New people, without identifiers.
+pub(crate) async fn insert_people(
+    c: &mut Conn,
+    workspace: WorkspaceId,
+    now: Millis,
+    people: &[(PersonId, Profile)],
+) -> Result<(), StoreError> {
+    c.insert_each(
+        "INSERT INTO person (workspace_id, id, profile, labels, created_at, changed_at)",
+        "($1, ?, ?, ?, $2, $2)",
+        vals![workspace.0, now],
+        people,
+        |(id, profile)| vals![id.0, packed::pack(profile), packed::labels(profile)],
+    )
+    .await?;
+    marks::add(c, workspace, people).await
 }
 
 pub(crate) async fn write_profiles(

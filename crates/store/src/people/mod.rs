@@ -2,13 +2,13 @@
 //! May touch: person, identity, conversation and message rows by person, and the tables of migrations 4 and 7.
 //! Must not touch: lanes and limits; whoever follows a merge reads its event.
 
-mod cards;
+pub(crate) mod cards;
 mod edit;
-mod erase;
-mod fields;
-mod import;
+pub(crate) mod erase;
+pub(crate) mod fields;
+pub(crate) mod import;
 mod links;
-mod log;
+pub(crate) mod log;
 mod marks;
 mod merge;
 mod moves;

@@ -1,7 +1,9 @@
 //! Write-back: what a CRM should hold, what it was told, and what is known when a worker died half-way.
 
 use crate::lanes::crm;
-use crate::support::{LEASE, T0, W, World, by_user_id, crm_end, crm_job, inbound, message, open_as, status, text};
+use crate::support::{
+    LEASE, T0, W, World, by_user_id, contact_end, crm_end, crm_job, inbound, message, open_as, status, text,
+};
 use ponte_domain::ids::PersonId;
 use ponte_domain::job::{Class, JobEnd};
 use ponte_domain::ports::people::People;
@@ -41,7 +43,7 @@ both_engines!(what_was_written_is_remembered_even_when_the_lane_was_lost, |db| a
     let lost = world.take(T0, 1, 1).await.remove(0);
     let found = other.take(T0 + LEASE, 1, 1).await.remove(0);
     let end = CrmEnd {
-        contact: Some((m.person_id, "c1".into(), "hash c".into())),
+        contact: Some(contact_end(m.person_id, "c1", "hash c")),
         message: Some((m.id, "m1".into(), "hash m".into(), 2)),
         ..crm_end(&lost.lane, lost.jobs[0].seq, JobEnd::Done)
     };
@@ -74,7 +76,7 @@ both_engines!(uncertain_until_written_and_gone_means_matched_again, |db| async m
     let view = settle(vec![CrmEnd { message_uncertain: Some(m.id), ..end(0) }]).await;
     assert!(view.message.unwrap().uncertain);
     let written = Some((m.id, "m1".to_owned(), "h".to_owned(), 0));
-    let contact = Some((m.person_id, "c1".to_owned(), "h".to_owned()));
+    let contact = Some(contact_end(m.person_id, "c1", "h"));
     let view = settle(vec![CrmEnd { message: written, contact, ..end(1) }]).await;
     assert!(!view.message.unwrap().uncertain);
     let view = settle(vec![CrmEnd { message_uncertain: Some(m.id), ..end(2) }]).await;

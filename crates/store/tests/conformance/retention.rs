@@ -178,7 +178,7 @@ both_engines!(who_is_only_a_line_in_a_list_goes_and_everybody_else_stays, |db| a
     world.store.consent_record(W, vec![word], vec![]).await.unwrap();
     world.file(vec![crm_job("a", "{}")]).await;
     let lanes = world.take(T0, 1, 1).await;
-    let contact = Some((world.who(&of(4)).await, "crm-1".to_owned(), "hash".to_owned()));
+    let contact = Some(crate::support::contact_end(world.who(&of(4)).await, "crm-1", "hash"));
     let end = CrmEnd { contact, ..crm_end(&lanes[0].lane, lanes[0].jobs[0].seq, JobEnd::Done) };
     world.store.settle_crm(W, &ConnectionId::from("crm".to_owned()), T0, vec![end]).await.unwrap();
     assert_eq!(world.trim(Kind::People, cut(T0)).await.iter().sum::<u64>(), 0, "unchanged since is not before");

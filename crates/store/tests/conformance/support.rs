@@ -12,8 +12,8 @@ use ponte_domain::inbound::{InboundMessage, StatusUpdate, Update, UpdateKind};
 use ponte_domain::job::{Class, JobEnd, JobKind, Lane, NewJob};
 use ponte_domain::message::{Conversation, MessageHead, NewIdentity, NewMessage, Origin, Person, Phase};
 use ponte_domain::ports::store::{
-    Admission, AdmitKey, AdmitView, Answer, ClaimedSends, CrmEnd, IngestCounts, JournalEntry, SendClaim, SendEnd,
-    SendLimits, SendSettlement, SendTask, SendWhat, Store,
+    Admission, AdmitKey, AdmitView, Answer, ClaimedSends, ContactEnd, CrmEnd, IngestCounts, JournalEntry, SendClaim,
+    SendEnd, SendLimits, SendSettlement, SendTask, SendWhat, Store,
 };
 use ponte_domain::rate::Limit;
 use ponte_domain::status::{Stamps, Status};
@@ -26,6 +26,10 @@ pub const T0: Millis = 1_700_000_000_000;
 pub const W: WorkspaceId = WorkspaceId(1);
 pub const NUMBER: &str = "100200300";
 pub const LEASE: Millis = 10_000;
+
+pub fn contact_end(person: PersonId, crm_id: &str, hash: &str) -> ContactEnd {
+    ContactEnd { person, crm_id: crm_id.into(), hash: hash.into(), base: None, skips: Vec::new() }
+}
 
 pub fn number() -> NumberId {
     NUMBER.into()

@@ -10,6 +10,7 @@ use crate::event::NewEvent;
 use crate::identity::Identity;
 use crate::ids::{ConsentId, ConversationId, MessageId, NumberId, PersonId, WorkspaceId};
 use crate::job::{Class, Job, JobEnd, Lane, NewJob};
+use crate::mapping::{Base, Facts, Skip};
 use crate::message::{Conversation, MessageHead, NewIdentity, NewMessage, Person, Phase};
 use crate::policy::Recent;
 use crate::ports::channel::Address;
@@ -305,8 +306,14 @@ pub struct MediaEnd {
 /// What write-back needs to know of a message to be written to a CRM.
 #[derive(Debug, Clone)]
 pub struct CrmView {
-    /// The person, as the CRM should see them.
+    /// The person, as the CRM should see them; mapped fields are still to be worked out.
     pub contact: ContactWrite,
+    /// What is known of the person, for the mapping.
+    pub facts: Facts,
+    /// What both sides agreed on; `None` when they never met.
+    pub base: Option<Base>,
+    /// The record was deleted in the CRM: only a message makes a new one.
+    pub gone: bool,
     /// Hash of the contact row as last written.
     pub contact_written: Option<String>,
     /// The message, when the job is about one.
@@ -317,6 +324,21 @@ pub struct CrmView {
     pub message_written: Option<String>,
 }
 
+/// A contact that was written, and what is remembered of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContactEnd {
+    /// Whose.
+    pub person: PersonId,
+    /// The CRM's record id.
+    pub crm_id: String,
+    /// Hash of what was written besides mapped fields.
+    pub hash: String,
+    /// What both sides agree on now; `None`: as before.
+    pub base: Option<Base>,
+    /// Mapped fields that the CRM refused, and why.
+    pub skips: Vec<Skip>,
+}
+
 /// What became of a write-back job and what is remembered of it.
 #[derive(Debug, Clone)]
 pub struct CrmEnd {
@@ -324,8 +346,8 @@ pub struct CrmEnd {
     pub lane: Lane,
     /// The job.
     pub seq: i64,
-    /// Contact written: person, CRM id, hash.
-    pub contact: Option<(PersonId, String, String)>,
+    /// Contact written.
+    pub contact: Option<ContactEnd>,
     /// The CRM says this contact is gone: the link is dropped.
     pub contact_gone: Option<PersonId>,
     /// Message written: message, CRM id, hash, how many reported rungs it shows.

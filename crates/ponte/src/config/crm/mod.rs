@@ -1,10 +1,12 @@
 //! Checking `[[crm.connections]]`: what all kinds have here, what one kind has in its own file.
 
 mod hubspot;
+mod sync;
 
 pub use hubspot::{HubspotAuth, HubspotSettings};
 
 use super::check::{ConfigErrors, Secrets};
+use ponte_engine::connection::SyncSettings;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::HashSet;
@@ -17,6 +19,8 @@ pub struct CrmConnection {
     pub name: String,
     /// Which CRM, and how it is reached.
     pub kind: CrmKind,
+    /// How it is read, and its mapping.
+    pub sync: SyncSettings,
 }
 
 /// Which CRM, and how it is reached.
@@ -31,6 +35,10 @@ pub enum CrmKind {
 struct Common {
     name: String,
     kind: Kind,
+    #[serde(default)]
+    sync: sync::RawSync,
+    #[serde(default)]
+    mapping: Table,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -39,8 +47,17 @@ enum Kind {
     Hubspot,
 }
 
+impl Kind {
+    /// The name under which the default mapping knows it.
+    const fn product(self) -> &'static str {
+        match self {
+            Self::Hubspot => "HubSpot",
+        }
+    }
+}
+
 /// The keys of [`Common`]; the others belong to the kind.
-const COMMON: [&str; 2] = ["name", "kind"];
+const COMMON: [&str; 4] = ["name", "kind", "sync", "mapping"];
 
 pub(super) fn check(all: Vec<Table>, secrets: &Secrets<'_>, errors: &mut ConfigErrors) -> Vec<CrmConnection> {
     let mut seen = HashSet::new();
@@ -67,10 +84,11 @@ fn one(
     if !seen.insert(common.name.clone()) {
         errors.add(&place, "this name stands twice", "rename one");
     }
+    let sync = sync::check(&place, common.sync, common.mapping, common.kind.product(), errors);
     let kind = match common.kind {
         Kind::Hubspot => CrmKind::Hubspot(hubspot::check(&place, read(&place, table, errors)?, secrets, errors)?),
     };
-    Some(CrmConnection { name: common.name, kind })
+    Some(CrmConnection { name: common.name, kind, sync })
 }
 
 /// Reads a part of a connection; what is wrong is told with its place.

@@ -1,0 +1,158 @@
+//! # Connection
+//! Purpose: a CRM under its configured name, what is set for it, and its mapping, which is worked out from the CRM's own schema and
+//! looked at again from time to time.
+//! May touch: the CRM port's schema, our definitions of fields.
+//! Must not touch: people, messages, lanes.
+//! Failure story: while the schema can't be read the last mapping holds; without one nothing mapped is read or written.
+
+use crate::World;
+use ponte_domain::crm::CrmField;
+use ponte_domain::error::CallError;
+use ponte_domain::fields::Fields;
+use ponte_domain::ids::ConnectionId;
+use ponte_domain::mapping::{Finding, Mapping, Rule, own_fields};
+use ponte_domain::phone::Region;
+use ponte_domain::ports::crm::Crm;
+use ponte_domain::{MINUTE, Millis};
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// How long a schema is believed.
+const SCHEMA_MS: Millis = 15 * MINUTE;
+
+/// What is set for a connection.
+#[derive(Debug, Clone)]
+pub struct SyncSettings {
+    /// Reads from the CRM at all.
+    pub pull: bool,
+    /// Time between looks at what changed. Milliseconds.
+    pub every_ms: Millis,
+    /// A record of somebody unknown makes a person.
+    pub create_people: bool,
+    /// Of numbers without country code.
+    pub country: Option<Region>,
+    /// Makes the fields that the default mapping needs.
+    pub make_fields: bool,
+    /// The mapping's rules.
+    pub rules: Vec<Rule>,
+    /// Where the CRM reaches our address for notifications; `None`: it isn't asked to notify.
+    pub notify_url: Option<String>,
+}
+
+impl Default for SyncSettings {
+    /// Every 15 minutes, people are made, no rules.
+    fn default() -> Self {
+        Self {
+            pull: true,
+            every_ms: 15 * MINUTE,
+            create_people: true,
+            country: None,
+            make_fields: true,
+            rules: Vec::new(),
+            notify_url: None,
+        }
+    }
+}
+
+/// A mapping that fits the CRM as it is.
+#[derive(Debug, Clone, Default)]
+pub struct Loaded {
+    /// The rules that hold.
+    pub mapping: Mapping,
+    /// Names of the fields that are read.
+    pub names: Vec<String>,
+    /// Types of our fields.
+    pub fields: Fields,
+    /// What was found about rules.
+    pub findings: Vec<Finding>,
+    /// When.
+    pub at: Millis,
+}
+
+/// A CRM under its configured name.
+#[derive(Clone)]
+pub struct Connection {
+    /// Configured name.
+    pub id: ConnectionId,
+    /// The CRM.
+    pub crm: Arc<dyn Crm>,
+    /// What is set.
+    pub settings: Arc<SyncSettings>,
+    loaded: Arc<RwLock<Option<Arc<Loaded>>>>,
+}
+
+impl Connection {
+    /// A connection; asks nothing yet.
+    #[must_use]
+    pub fn new(id: ConnectionId, crm: Arc<dyn Crm>, settings: SyncSettings) -> Self {
+        Self { id, crm, settings: Arc::new(settings), loaded: Arc::default() }
+    }
+
+    /// Who says what comes from here.
+    #[must_use]
+    pub fn source(&self) -> String {
+        format!("crm:{}", self.id)
+    }
+
+    /// The mapping as it was last worked out.
+    #[must_use]
+    pub fn known(&self) -> Option<Arc<Loaded>> {
+        self.loaded.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The mapping; asks the CRM for its schema when what is known is old. When the CRM can't say, what is known holds.
+    ///
+    /// # Errors
+    /// When nothing is known and the CRM or the store can't say.
+    pub async fn mapping(&self, world: &World) -> Result<Arc<Loaded>, CallError> {
+        let now = world.clock.now();
+        let known = self.known();
+        match known {
+            Some(known) if now - known.at < SCHEMA_MS => Ok(known),
+            known => match self.load(world).await {
+                Ok(loaded) => Ok(loaded),
+                Err(error) => known.ok_or(error),
+            },
+        }
+    }
+
+    /// Works the mapping out anew.
+    ///
+    /// # Errors
+    /// When the CRM or the store can't say.
+    pub async fn load(&self, world: &World) -> Result<Arc<Loaded>, CallError> {
+        let now = world.clock.now();
+        let mut loaded = Loaded { at: now, ..Loaded::default() };
+        if !self.settings.rules.is_empty() {
+            loaded.fields = world.people.fields(world.workspace).await.map_err(CallError::from)?;
+            let schema = self.schema().await?;
+            loaded.findings = Mapping::check(&self.settings.rules, &schema, &loaded.fields);
+            loaded.mapping = Mapping::new(self.settings.rules.clone(), &schema, &loaded.fields);
+            loaded.names = loaded.mapping.read_fields();
+        }
+        let loaded = Arc::new(loaded);
+        *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&loaded));
+        Ok(loaded)
+    }
+
+    /// The CRM's fields; those that the default mapping needs are made where that is wanted and possible.
+    async fn schema(&self) -> Result<Vec<CrmField>, CallError> {
+        let schema = self.crm.contact_fields().await?;
+        let capabilities = self.crm.capabilities();
+        let wanted = |field: &CrmField| {
+            let mapped = self.settings.rules.iter().any(|r| r.theirs.contains(&field.name));
+            mapped && !schema.iter().any(|known| known.name == field.name)
+        };
+        let missing: Vec<CrmField> = own_fields(&capabilities.product).into_iter().filter(wanted).collect();
+        if missing.is_empty() || !self.settings.make_fields || !capabilities.creates_fields {
+            return Ok(schema);
+        }
+        match self.crm.create_fields(&missing).await {
+            Ok(()) => self.crm.contact_fields().await,
+            Err(error) => {
+                // The rest of the mapping works without them.
+                tracing::warn!(connection = %self.id, code = %error.code, "fields of ours can't be made: {}", error.title);
+                Ok(schema)
+            }
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! Reading from CRMs: where each connection stands, its runs, what was left out, and the pages that are applied.
+//! Failure story: a page, its links and the cursor behind it are one transaction: killed before, it is read again; after, it is
+//! behind the cursor.
+
+mod facts;
+mod pull;
+mod runs;
+
+pub(crate) use facts::facts;
+pub(crate) use runs::file as file_skips;
+
+use crate::SqlStore;
+use crate::conn::{Conn, vals};
+use crate::store::write;
+use crate::{lanes, leases};
+use async_trait::async_trait;
+use ponte_domain::Millis;
+use ponte_domain::crm::CrmHint;
+use ponte_domain::error::StoreError;
+use ponte_domain::ids::{ConnectionId, PersonId, WorkspaceId};
+use ponte_domain::job::{JobEnd, JobKind, Lane, NewJob};
+use ponte_domain::mapping::pull::{Counts, Pulled};
+use ponte_domain::ports::store::Lease;
+use ponte_domain::ports::sync::{CrmSync, Linked, PullFn, PullPage, RunKind, Skipped, SyncPatch, SyncRun, SyncState};
+use sqlx::FromRow;
+use std::sync::Arc;
+use uuid::Uuid;
+
+#[async_trait]
+impl CrmSync for SqlStore {
+    async fn sync_state(&self, workspace: WorkspaceId, connection: &ConnectionId) -> Result<SyncState, StoreError> {
+        state(&mut self.reader().await?, workspace, connection).await
+    }
+
+    async fn sync_patch(
+        &self,
+        workspace: WorkspaceId,
+        lease: Option<Lease>,
+        connection: &ConnectionId,
+        sync_patch: SyncPatch,
+        now: Millis,
+    ) -> Result<(), StoreError> {
+        let connection = connection.clone();
+        write!(self, (lease, connection, sync_patch), |c| {
+            if let Some(lease) = lease.as_ref() {
+                leases::still_ours(c, workspace, lease).await?;
+            }
+            patch(c, workspace, &connection, &sync_patch, now).await
+        })
+    }
+
+    async fn run_begin(
+        &self,
+        workspace: WorkspaceId,
+        lease: Lease,
+        connection: &ConnectionId,
+        run: Uuid,
+        kind: RunKind,
+        now: Millis,
+    ) -> Result<(), StoreError> {
+        let connection = connection.clone();
+        write!(self, (lease, connection), |c| {
+            leases::still_ours(c, workspace, &lease).await?;
+            runs::begin(c, workspace, &connection, run, kind, now).await?;
+            let begun = SyncPatch { run: Some(Some(run)), wanted: Some(None), ..SyncPatch::default() };
+            patch(c, workspace, &connection, &begun, now).await
+        })
+    }
+
+    async fn run_end(
+        &self,
+        workspace: WorkspaceId,
+        connection: &ConnectionId,
+        run: Uuid,
+        error: Option<String>,
+        calls: i64,
+        now: Millis,
+    ) -> Result<(), StoreError> {
+        let connection = connection.clone();
+        write!(self, (connection, error), |c| {
+            runs::end(c, workspace, run, error.as_deref(), calls, now).await?;
+            let ended = SyncPatch { run: Some(None), ..SyncPatch::default() };
+            patch(c, workspace, &connection, &ended, now).await
+        })
+    }
+
+    async fn sync_runs(
+        &self,
+        workspace: WorkspaceId,
+        connection: Option<&ConnectionId>,
+        limit: i64,
+    ) -> Result<Vec<SyncRun>, StoreError> {
+        runs::list(&mut self.reader().await?, workspace, connection, limit).await
+    }
+
+    async fn pull(
+        &self,
+        workspace: WorkspaceId,
+        lease: Option<Lease>,
+        page: PullPage,
+        decide: PullFn,
+    ) -> Result<(Counts, Vec<(PersonId, PersonId)>), StoreError> {
+        write!(self, (lease, page, decide), |c| {
+            if let Some(lease) = lease.as_ref() {
+                leases::still_ours(c, workspace, lease).await?;
+            }
+            pull::apply(c, workspace, &page, &decide).await
+        })
+    }
+
+    async fn pull_look(&self, workspace: WorkspaceId, page: PullPage, decide: PullFn) -> Result<Pulled, StoreError> {
+        pull::look(&mut self.reader().await?, workspace, &page, &decide).await
+    }
+
+    async fn skipped(
+        &self,
+        workspace: WorkspaceId,
+        connection: Option<&ConnectionId>,
+        limit: i64,
+    ) -> Result<Vec<Skipped>, StoreError> {
+        runs::skipped(&mut self.reader().await?, workspace, connection, limit).await
+    }
+
+    async fn linked(
+        &self,
+        workspace: WorkspaceId,
+        connection: &ConnectionId,
+        after: Option<&str>,
+        limit: i64,
+    ) -> Result<Vec<Linked>, StoreError> {
+        facts::linked(&mut self.reader().await?, workspace, connection, after, limit).await
+    }
+
+    async fn file_notices(
+        &self,
+        workspace: WorkspaceId,
+        connection: &ConnectionId,
+        hints: Vec<CrmHint>,
+        now: Millis,
+    ) -> Result<(), StoreError> {
+        let connection = connection.clone();
+        write!(self, (connection, hints), |c| {
+            let job = |hint: &CrmHint| {
+                let record = match hint {
+                    CrmHint::Changed { id } | CrmHint::Gone { id } | CrmHint::Merged { from: id, .. } => id,
+                    CrmHint::Look => "",
+                };
+                let payload = serde_json::to_string(hint).ok()?;
+                Some(NewJob {
+                    kind: JobKind::Notice,
+                    lane: format!("{connection}/{record}"),
+                    scope: connection.to_string(),
+                    priority: 0,
+                    not_before: now,
+                    dedup: Some(payload.clone()),
+                    payload,
+                })
+            };
+            lanes::enqueue(c, workspace, now, hints.iter().filter_map(job).collect()).await
+        })
+    }
+
+    async fn settle_notices(
+        &self,
+        workspace: WorkspaceId,
+        now: Millis,
+        ends: Vec<(Lane, i64, JobEnd)>,
+    ) -> Result<(), StoreError> {
+        let node = Arc::clone(&self.node);
+        write!(self, (ends, node), |c| {
+            let held = lanes::fenced(c, workspace, &node, ends.iter().map(|(lane, ..)| lane)).await?;
+            let ours = ends.iter().filter(|(lane, ..)| lanes::is_ours(&held, lane)).cloned().collect();
+            lanes::settle(c, workspace, now, ours).await
+        })
+    }
+
+    async fn sync_counts(&self, workspace: WorkspaceId, connection: &ConnectionId) -> Result<(i64, i64), StoreError> {
+        let mut c = self.reader().await?;
+        let mut count = async |table: &str| -> Result<i64, StoreError> {
+            let sql =
+                format!("SELECT CAST(COUNT(*) AS BIGINT) FROM {table} WHERE workspace_id = $1 AND connection = $2");
+            let row: Option<(i64,)> = c.first(sql, vals![workspace.0, connection.as_str()]).await?;
+            Ok(row.map_or(0, |(n,)| n))
+        };
+        Ok((count("crm_contact").await?, count("crm_skip").await?))
+    }
+}
+
+#[derive(FromRow)]
+struct StateRow {
+    position: Option<String>,
+    page: Option<String>,
+    run_id: Option<Uuid>,
+    wanted: Option<String>,
+    next_at: Option<Millis>,
+    paused_at: Option<Millis>,
+    paused_by: Option<String>,
+}
+
+async fn state(c: &mut Conn, workspace: WorkspaceId, connection: &ConnectionId) -> Result<SyncState, StoreError> {
+    let row: Option<StateRow> = c
+        .first(
+            "SELECT position, page, run_id, wanted, next_at, paused_at, paused_by FROM crm_sync \
+             WHERE workspace_id = $1 AND connection = $2",
+            vals![workspace.0, connection.as_str()],
+        )
+        .await?;
+    Ok(row.map_or_else(SyncState::default, |r| SyncState {
+        cursor: r.position,
+        page: r.page,
+        run: r.run_id,
+        wanted: r.wanted.as_deref().and_then(RunKind::parse),
+        next_at: r.next_at,
+        paused_at: r.paused_at,
+        paused_by: r.paused_by,
+    }))
+}
+
+async fn patch(
+    c: &mut Conn,
+    workspace: WorkspaceId,
+    connection: &ConnectionId,
+    patch: &SyncPatch,
+    now: Millis,
+) -> Result<(), StoreError> {
+    let key = || vals![workspace.0, connection.as_str(), now];
+    c.exec(
+        "INSERT INTO crm_sync (workspace_id, connection, changed_at) VALUES ($1, $2, $3) \
+         ON CONFLICT (workspace_id, connection) DO UPDATE SET changed_at = excluded.changed_at",
+        key(),
+    )
+    .await?;
+    let mut set = async |column: &str, value: crate::conn::Val| -> Result<(), StoreError> {
+        let sql = format!("UPDATE crm_sync SET {column} = $3 WHERE workspace_id = $1 AND connection = $2");
+        c.exec(sql, vec![workspace.0.into(), connection.as_str().into(), value]).await.map(|_| ())
+    };
+    if let Some(cursor) = &patch.cursor {
+        set("position", cursor.as_str().into()).await?;
+    }
+    if let Some(page) = &patch.page {
+        set("page", page.clone().into()).await?;
+    }
+    if let Some(run) = patch.run {
+        set("run_id", run.into()).await?;
+    }
+    if let Some(wanted) = patch.wanted {
+        set("wanted", wanted.map(|w| w.as_str().to_owned()).into()).await?;
+    }
+    if let Some(at) = patch.next_at {
+        set("next_at", at.into()).await?;
+    }
+    if let Some(paused) = &patch.paused {
+        set("paused_at", paused.as_ref().map(|(at, _)| *at).into()).await?;
+        set("paused_by", paused.as_ref().map(|(_, by)| by.clone()).into()).await?;
+    }
+    Ok(())
+}
