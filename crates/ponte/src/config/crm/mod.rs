@@ -1,11 +1,13 @@
 //! Checking `[[crm.connections]]`: what all kinds have here, what one kind has in its own file.
 
+mod described;
 mod hubspot;
 mod sync;
 
 pub use hubspot::{HubspotAuth, HubspotSettings};
 
 use super::check::{ConfigErrors, Secrets};
+use ponte_crm::{HttpConfig, SqlConfig};
 use ponte_engine::connection::SyncSettings;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -28,6 +30,10 @@ pub struct CrmConnection {
 pub enum CrmKind {
     /// HubSpot.
     Hubspot(HubspotSettings),
+    /// An API described in the configuration.
+    Http(Box<HttpConfig>),
+    /// A database described in the configuration.
+    Sql(Box<SqlConfig>),
 }
 
 /// What every kind has.
@@ -45,6 +51,8 @@ struct Common {
 #[serde(rename_all = "lowercase")]
 enum Kind {
     Hubspot,
+    Http,
+    Sql,
 }
 
 impl Kind {
@@ -52,6 +60,9 @@ impl Kind {
     const fn product(self) -> &'static str {
         match self {
             Self::Hubspot => "HubSpot",
+            // What their fields mean is for whoever describes them to say.
+            Self::Http => "HTTP",
+            Self::Sql => "SQL",
         }
     }
 }
@@ -87,6 +98,8 @@ fn one(
     let sync = sync::check(&place, common.sync, common.mapping, common.kind.product(), errors);
     let kind = match common.kind {
         Kind::Hubspot => CrmKind::Hubspot(hubspot::check(&place, read(&place, table, errors)?, secrets, errors)?),
+        Kind::Http => CrmKind::Http(described::http(&place, table, secrets, errors)?),
+        Kind::Sql => CrmKind::Sql(described::sql(&place, table, secrets, errors)?),
     };
     Some(CrmConnection { name: common.name, kind, sync })
 }
