@@ -16,6 +16,8 @@ pub mod clock;
 #[cfg(feature = "harness")]
 pub mod database;
 #[cfg(feature = "harness")]
+pub mod file;
+#[cfg(feature = "harness")]
 pub mod http;
 #[cfg(feature = "harness")]
 pub mod program;
@@ -28,6 +30,8 @@ pub use chance::{SeededChance, SeededIds};
 pub use clock::ManualClock;
 #[cfg(feature = "harness")]
 pub use database::{Engine, Place, TestDatabase, databases};
+#[cfg(feature = "harness")]
+pub use file::SqliteFile;
 #[cfg(feature = "harness")]
 pub use program::{Program, ProgramOptions, free_port};
 #[cfg(feature = "harness")]

@@ -29,6 +29,9 @@ pub(crate) trait Book: Send + Sync {
     /// Records that bear these people's ids or may have their numbers; and for whom it couldn't be found out.
     async fn find(&self, people: &[Wanted]) -> (Vec<Found>, HashMap<usize, CallError>);
 
+    /// The record with this id, if it may be adopted.
+    async fn read(&self, id: &str) -> Result<Option<Found>, CallError>;
+
     /// An outcome for every write, by index.
     async fn write(&self, writes: Vec<Write>) -> HashMap<usize, Outcome>;
 }
@@ -74,18 +77,52 @@ pub(crate) async fn put_contacts(
             continue;
         };
         claims.push(claim);
-        let phoned = record.phones.iter().any(|p| !p.trim().is_empty());
-        let known = Known::Found { keyed: record.key.is_some(), named: record.named, phoned };
-        let facts = facts(person, Some(&record.id), known, times);
+        let facts = facts(person, Some(&record.id), known(record), times);
         writes.push(Write { index: wanted.index, id: Some(record.id.clone()), facts });
     }
-    let unlinked: Vec<usize> = new.iter().map(|w| w.index).collect();
+    let unlinked: HashMap<usize, &Wanted> = new.iter().map(|w| (w.index, w)).collect();
     for (index, outcome) in book.write(writes).await {
-        let settled = if unlinked.contains(&index) { outcome.map_err(settle) } else { outcome };
-        done.insert(index, settled);
+        let Some(wanted) = unlinked.get(&index) else {
+            done.insert(index, outcome);
+            continue;
+        };
+        let outcome = match (outcome, people.get(index)) {
+            (Err(CallError { class: ErrorClass::Conflict { existing: Some(id) }, .. }), Some(person)) => {
+                adopt(book, adopting, wanted, person, &id, times).await
+            }
+            (outcome, _) => outcome,
+        };
+        done.insert(index, outcome.map_err(settle));
     }
     drop(claims);
     whose.iter().map(|person| done.get(person).cloned().unwrap_or_else(|| Err(lost_row()))).collect()
+}
+
+/// The CRM said which record stands in the way of a new one: it is the person's, unless it is somebody else's of ours.
+async fn adopt(
+    book: &dyn Book,
+    adopting: &Adopting,
+    wanted: &Wanted,
+    person: &ContactWrite,
+    id: &str,
+    times: &Times,
+) -> Outcome {
+    let gone = || CallError::new(ErrorClass::Gone, "existing_gone", "the record in the way of a new one can't be read");
+    let record = book.read(id).await?.ok_or_else(gone)?;
+    if record.key.as_ref().is_some_and(|key| *key != wanted.key) {
+        let title = "the CRM takes no second record like that of somebody else";
+        return Err(CallError::new(ErrorClass::Permanent, "taken_by_another", title));
+    }
+    let _claim = adopting.claim(&record.id).ok_or_else(taken)?;
+    let known = known(&record);
+    let facts = facts(person, Some(&record.id), known, times);
+    let write = Write { index: wanted.index, id: Some(record.id), facts };
+    book.write(vec![write]).await.remove(&wanted.index).unwrap_or_else(|| Err(lost_row()))
+}
+
+fn known(record: &Found) -> Known {
+    let phoned = record.phones.iter().any(|p| !p.trim().is_empty());
+    Known::Found { keyed: record.key.is_some(), named: record.named, phoned }
 }
 
 /// A new person has no link that could be gone, and a conflict means that someone else was faster: looking again finds it. So does it

@@ -34,6 +34,15 @@ impl Book for Http {
         (found, failed)
     }
 
+    async fn read(&self, id: &str) -> Result<Option<Found>, CallError> {
+        let Some(operation) = &self.plan.config.operations.get else { return Ok(None) };
+        let mut context = json!({"id": id, "ids": [id]});
+        self.plan.add_page(&mut context, operation, &Page::First);
+        let answer = self.client.call("get", operation, &context, &Page::First, Effect::Repeatable).await?;
+        let reader = Reader::new(&self.plan, operation, &[])?;
+        Ok(reader.rows(&answer).iter().find_map(|row| reader.found(row, &answer)))
+    }
+
     async fn write(&self, writes: Vec<Write>) -> HashMap<usize, Outcome> {
         let (updates, makes): (Vec<Write>, Vec<Write>) = writes.into_iter().partition(|write| write.id.is_some());
         let all = &self.plan.config.operations;

@@ -31,6 +31,10 @@ impl Book for Sql {
         (found, failed)
     }
 
+    async fn read(&self, id: &str) -> Result<Option<Found>, CallError> {
+        Ok(self.row_of(id).await?.and_then(|row| self.found(&row)))
+    }
+
     async fn write(&self, writes: Vec<Write>) -> HashMap<usize, Outcome> {
         let one = |write: Write| async move { (write.index, self.write_one(write).await) };
         futures_util::stream::iter(writes).map(one).buffer_unordered(self.at_once()).collect().await

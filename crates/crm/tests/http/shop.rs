@@ -335,6 +335,10 @@ impl World {
         if contact.name.is_empty() {
             return Err(refused(422, "name_missing"));
         }
+        let same = |c: &Contact| c.email.is_some() && c.email == contact.email;
+        if let Some((id, _)) = self.contacts.iter().find(|(_, c)| same(c)) {
+            return Err(answer(409, json!({"error": {"code": "duplicate", "id": id}})));
+        }
         let id = self.contacts.keys().next_back().map_or(1, |last| last + 1);
         self.contacts.insert(id, contact);
         Ok(id)

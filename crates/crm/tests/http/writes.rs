@@ -56,6 +56,23 @@ async fn a_create_that_broke_off_is_found_the_next_time() {
 }
 
 #[tokio::test]
+async fn a_record_that_stands_in_the_way_is_adopted_unless_it_is_somebody_elses() {
+    let shop = Shop::open().await;
+    shop.add(7, "", 0);
+    shop.world().contacts.get_mut(&7).unwrap().email = Some("a@x.test".into());
+    let crm = shop.crm(json!({}));
+    let row = with(person(1, None), &[("email", json!("a@x.test"))]);
+    assert_eq!(crm.upsert_contacts(std::slice::from_ref(&row)).await.unwrap(), [written("7", false)]);
+    assert_eq!(shop.world().contacts[&7].ponte_id.as_deref(), Some(row.person.to_string().as_str()));
+    let other = with(person(2, None), &[("email", json!("a@x.test"))]);
+    let results = crm.upsert_contacts(&[other]).await.unwrap();
+    assert!(
+        matches!(&results[0], RowResult::Failed(e) if e.class == ErrorClass::Permanent && e.code == "taken_by_another")
+    );
+    assert_eq!(shop.world().contacts.len(), 1);
+}
+
+#[tokio::test]
 async fn a_refused_row_is_told_by_itself_without_its_values() {
     let shop = Shop::open().await;
     let crm = shop.crm(json!({}));

@@ -15,6 +15,7 @@ mod graph;
 mod inbound;
 mod kills;
 mod nodes;
+mod own;
 mod people;
 mod repeats;
 mod retention;
