@@ -17,11 +17,13 @@ pub enum JobKind {
     Crm,
     /// Look into what a CRM told of; lane: connection and record.
     Notice,
+    /// Ask the send gate for a message that a CRM's event wants; lane: person.
+    Trigger,
 }
 
 impl JobKind {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Send, Self::Media, Self::Crm, Self::Notice];
+    pub const ALL: [Self; 5] = [Self::Send, Self::Media, Self::Crm, Self::Notice, Self::Trigger];
 
     /// The stored text.
     #[must_use]
@@ -31,6 +33,7 @@ impl JobKind {
             Self::Media => "media",
             Self::Crm => "crm",
             Self::Notice => "notice",
+            Self::Trigger => "trigger",
         }
     }
 

@@ -10,6 +10,7 @@ use ponte_domain::crm::CrmField;
 use ponte_domain::error::CallError;
 use ponte_domain::fields::Fields;
 use ponte_domain::ids::ConnectionId;
+use ponte_domain::mapping::trigger::Trigger;
 use ponte_domain::mapping::{Finding, Mapping, Rule, own_fields};
 use ponte_domain::phone::Region;
 use ponte_domain::ports::crm::Crm;
@@ -34,6 +35,8 @@ pub struct SyncSettings {
     pub make_fields: bool,
     /// The mapping's rules.
     pub rules: Vec<Rule>,
+    /// Messages that records of this connection may ask for.
+    pub triggers: Vec<Trigger>,
     /// Where the CRM reaches our address for notifications; `None`: it isn't asked to notify.
     pub notify_url: Option<String>,
 }
@@ -48,6 +51,7 @@ impl Default for SyncSettings {
             country: None,
             make_fields: true,
             rules: Vec::new(),
+            triggers: Vec::new(),
             notify_url: None,
         }
     }
@@ -128,6 +132,10 @@ impl Connection {
             loaded.findings = Mapping::check(&self.settings.rules, &schema, &loaded.fields);
             loaded.mapping = Mapping::new(self.settings.rules.clone(), &schema, &loaded.fields);
             loaded.names = loaded.mapping.read_fields();
+            let there = |name: &String| schema.iter().any(|field| field.name == *name);
+            loaded.names.extend(self.settings.triggers.iter().flat_map(Trigger::names).filter(there));
+            loaded.names.sort_unstable();
+            loaded.names.dedup();
         }
         let loaded = Arc::new(loaded);
         *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&loaded));

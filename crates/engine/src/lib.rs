@@ -23,6 +23,7 @@ pub mod receive;
 pub mod retention;
 pub mod settings;
 pub mod supervisor;
+pub mod trigger;
 pub mod writeback;
 
 use ponte_domain::ids::{IdSource, WorkspaceId};

@@ -111,7 +111,14 @@ async fn turn(world: &World, connection: &Connection, stop: &CancellationToken) 
     if notices::work(world, connection, stop).await? {
         return Ok(true);
     }
-    let Some(kind) = due(&state, now) else { return Ok(false) };
+    let Some(mut kind) = due(&state, now) else { return Ok(false) };
+    if kind == RunKind::Changes && !connection.settings.triggers.is_empty() {
+        // A new trigger must know what is so already, before it takes a change for news.
+        let known = world.sync.triggers_known(world.workspace, &connection.id).await?;
+        if connection.settings.triggers.iter().any(|t| !known.contains(&t.name)) {
+            kind = RunKind::Full;
+        }
+    }
     let loaded = match connection.mapping(world).await {
         Ok(loaded) => loaded,
         Err(error) => {

@@ -190,6 +190,7 @@ pub async fn start(assembly: Assembly, metrics: Arc<dyn Fn() -> String + Send + 
         world: world.clone(),
         receiver: Arc::clone(&receiver),
         crms: Arc::new(crms.clone()),
+        triggers: Arc::new(settings.triggers.clone()),
         keys: Arc::new(HashedKeys::new(settings.api_keys.iter().map(|k| (k.name.as_str(), &k.token)))),
         metrics,
         body_room: Arc::new(Semaphore::new(BODY_ROOM_KIB)),

@@ -16,6 +16,7 @@ mod webhook;
 
 pub use listen::{BODY_ROOM_KIB, Server, ServerConfig};
 
+use ponte_domain::mapping::trigger::Trigger;
 use ponte_engine::World;
 use ponte_engine::connection::Connection;
 use ponte_engine::receive::Receiver;
@@ -38,6 +39,8 @@ pub struct App {
     pub receiver: Arc<Receiver>,
     /// The CRM connections.
     pub crms: Arc<Vec<Connection>>,
+    /// Messages that programs may ask for by name.
+    pub triggers: Arc<Vec<Trigger>>,
     /// Who may use the API.
     pub keys: Arc<dyn ApiKeys>,
     /// Renders the metrics of the process in Prometheus' text format.

@@ -50,3 +50,15 @@ CREATE TABLE crm_skip (
     PRIMARY KEY (workspace_id, connection, crm_id)
 );
 CREATE INDEX crm_skip_time ON crm_skip (workspace_id, at);
+
+-- What triggers found in records last: the key while the condition holds, empty while it doesn't. A row without a record says since
+-- when the trigger is known: before that everything was read once.
+CREATE TABLE crm_trigger (
+    workspace_id BIGINT NOT NULL,
+    connection TEXT NOT NULL,
+    name TEXT NOT NULL,
+    crm_id TEXT NOT NULL,
+    found TEXT NOT NULL,
+    at BIGINT NOT NULL,
+    PRIMARY KEY (workspace_id, connection, name, crm_id)
+);

@@ -70,7 +70,7 @@ const fn topic_of(kind: JobKind) -> Topic {
     match kind {
         JobKind::Send => Topic::Sends,
         JobKind::Media => Topic::Media,
-        JobKind::Crm | JobKind::Notice => Topic::Crm,
+        JobKind::Crm | JobKind::Notice | JobKind::Trigger => Topic::Crm,
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) async fn queues(c: &mut Conn, workspace: WorkspaceId, now: Millis) ->
                 w,
             )
             .await?,
-        nodes: count(c, "SELECT CAST(COUNT(*) AS BIGINT) FROM node WHERE seen_at > $1", vals![now - 10 * SECOND]).await?,
+        nodes: nodes(c, now).await?,
     })
 }
 
@@ -167,4 +167,9 @@ pub(crate) async fn messages_of(
     );
     let rows: Vec<ViewRow> = c.all(sql, vals![workspace.0, person.0]).await?;
     rows.into_iter().map(ViewRow::read).collect()
+}
+
+/// Serving nodes that live.
+pub(crate) async fn nodes(c: &mut Conn, now: Millis) -> Result<i64, StoreError> {
+    count(c, "SELECT CAST(COUNT(*) AS BIGINT) FROM node WHERE seen_at > $1", vals![now - 10 * SECOND]).await
 }

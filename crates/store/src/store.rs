@@ -386,6 +386,10 @@ impl Store for SqlStore {
         write!(self, (node), |c| leases::release(c, &node, now).await)
     }
 
+    async fn nodes(&self, now: Millis) -> Result<i64, StoreError> {
+        look::nodes(&mut self.reader().await?, now).await
+    }
+
     async fn heartbeat(&self, now: Millis) -> Result<(), StoreError> {
         let node = Arc::clone(&self.node);
         write!(self, (node), |c| leases::heartbeat(c, &node, now).await)

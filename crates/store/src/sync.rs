@@ -131,6 +131,35 @@ impl CrmSync for SqlStore {
         facts::linked(&mut self.reader().await?, workspace, connection, after, limit).await
     }
 
+    async fn triggers_known(
+        &self,
+        workspace: WorkspaceId,
+        connection: &ConnectionId,
+    ) -> Result<Vec<String>, StoreError> {
+        let mut c = self.reader().await?;
+        let rows: Vec<(String,)> = c
+            .all(
+                "SELECT name FROM crm_trigger WHERE workspace_id = $1 AND connection = $2 AND crm_id = ''",
+                vals![workspace.0, connection.as_str()],
+            )
+            .await?;
+        Ok(rows.into_iter().map(|(name,)| name).collect())
+    }
+
+    async fn triggers_read(
+        &self,
+        workspace: WorkspaceId,
+        connection: &ConnectionId,
+        names: Vec<String>,
+        now: Millis,
+    ) -> Result<(), StoreError> {
+        let connection = connection.clone();
+        write!(self, (connection, names), |c| {
+            let row = |name: &String| vals![workspace.0, connection.as_str(), name.as_str(), "", "", now];
+            pull::found(c, names.iter().map(row).collect()).await
+        })
+    }
+
     async fn file_notices(
         &self,
         workspace: WorkspaceId,
@@ -160,7 +189,7 @@ impl CrmSync for SqlStore {
         })
     }
 
-    async fn settle_notices(
+    async fn settle_jobs(
         &self,
         workspace: WorkspaceId,
         now: Millis,

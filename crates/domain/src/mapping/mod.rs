@@ -16,6 +16,7 @@ mod facts;
 mod meet;
 pub mod pull;
 mod transform;
+pub mod trigger;
 
 pub use agree::{Base, Settled, settle};
 pub use check::{Finding, Level};

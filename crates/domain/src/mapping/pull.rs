@@ -3,6 +3,7 @@
 //! A record belongs to whom it is linked with, else to whom it names by our id, else to whoever has its number, in any way it may be
 //! written; else, where that is wanted, to a new person. Nobody has two records of one CRM: the second is told, not followed.
 
+use super::trigger::{self, Fired, Found, Trigger};
 use super::{Base, Facts, Item, Mapping, Meeting, Met, Skip, Spoken, meet};
 use crate::Millis;
 use crate::consent::{Action, Entry, Proof, Scope, ScopeKind, ScopeOf, Source, entry_id};
@@ -36,6 +37,8 @@ pub struct View {
     pub owners: HashMap<Identity, PersonId>,
     /// Everybody who may be meant.
     pub facts: HashMap<PersonId, Facts>,
+    /// Keys that triggers found in the records last, by trigger and record.
+    pub found: HashMap<(String, String), String>,
     /// Numbers of people who were erased.
     pub erased: HashSet<Identity>,
     /// Types of our fields.
@@ -54,6 +57,10 @@ pub struct Context<'a> {
     pub country: Option<Region>,
     /// A record of somebody unknown makes a person.
     pub create: bool,
+    /// Messages that records may ask for.
+    pub triggers: &'a [Trigger],
+    /// What is read may have been so for years: what is found for the first time asks for nothing.
+    pub first_reading: bool,
     /// Our clock.
     pub now: Millis,
     /// New identifiers.
@@ -109,6 +116,10 @@ pub struct Pulled {
     pub touched: Vec<Touched>,
     /// What was left out, record by record; an empty list says that everything is fine again.
     pub skips: Vec<(String, Option<PersonId>, Vec<Skip>)>,
+    /// What triggers found that is different from before.
+    pub found: Vec<Found>,
+    /// Messages that are asked for.
+    pub fired: Vec<Fired>,
     /// Two people who are one, says the CRM: who stays first.
     pub same: Vec<(PersonId, PersonId)>,
     /// Counts.
@@ -218,7 +229,7 @@ impl Room<'_> {
         };
         let mut met = meet(meeting, facts, &base, record);
         let skips = std::mem::take(&mut met.given.skipped);
-        let skips: Vec<Skip> = skips.into_iter().chain(self.phones(person, &met)).collect();
+        let mut skips: Vec<Skip> = skips.into_iter().chain(self.phones(person, &met)).collect();
         self.consent(person, record, &met.consent);
         let tell = met.given.presses;
         if let Some(profile) = &met.profile
@@ -233,6 +244,7 @@ impl Room<'_> {
             touched.changed.extend(met.changed);
             touched.tell |= tell;
         }
+        skips.extend(self.triggers(person, record));
         if first_time || before != met.base {
             let link = Link { person, record: record.id.clone(), base: Some(met.base) };
             self.link(link);
@@ -318,6 +330,24 @@ impl Room<'_> {
             }
         }
         skips
+    }
+
+    /// Messages that the record asks for, of the person as they are now.
+    fn triggers(&mut self, person: PersonId, record: &CrmRecord) -> Vec<Skip> {
+        let context = self.context;
+        let Some(facts) = self.view.facts.get(&person).filter(|_| !context.triggers.is_empty()) else {
+            return Vec::new();
+        };
+        let known = |name: &str| self.view.found.get(&(name.to_owned(), record.id.clone())).cloned();
+        let first = context.first_reading;
+        let (found, fired, left_out) = trigger::look(context.triggers, facts, context.names, record, known, first);
+        for one in &found {
+            self.view.found.insert((one.trigger.clone(), one.record.clone()), one.key.clone());
+        }
+        self.pulled.found.extend(found);
+        self.pulled.fired.extend(fired);
+        let told = |(name, reason)| Skip { item: format!("trigger {name}"), field: String::new(), reason };
+        left_out.into_iter().map(told).collect()
     }
 
     fn consent(&mut self, person: PersonId, record: &CrmRecord, words: &[Spoken]) {

@@ -133,6 +133,8 @@ pub struct PullPage {
     pub changes: Arc<Vec<CrmChange>>,
     /// What is looked up: record ids, our ids, numbers.
     pub lookups: (Vec<String>, Vec<PersonId>, Vec<String>),
+    /// Names of triggers whose findings are looked up.
+    pub triggers: Vec<String>,
     /// Consent is part of the mapping.
     pub consent: bool,
     /// Counts as a difference what changes (reconcile).
@@ -246,6 +248,22 @@ pub trait CrmSync: Send + Sync {
         limit: i64,
     ) -> Result<Vec<Linked>, StoreError>;
 
+    /// Triggers of a connection for which everything was read once.
+    async fn triggers_known(
+        &self,
+        workspace: WorkspaceId,
+        connection: &ConnectionId,
+    ) -> Result<Vec<String>, StoreError>;
+
+    /// Says that everything was read once for these triggers.
+    async fn triggers_read(
+        &self,
+        workspace: WorkspaceId,
+        connection: &ConnectionId,
+        names: Vec<String>,
+        now: Millis,
+    ) -> Result<(), StoreError>;
+
     /// Files what a CRM told of; durable when it returns.
     async fn file_notices(
         &self,
@@ -255,8 +273,8 @@ pub trait CrmSync: Send + Sync {
         now: Millis,
     ) -> Result<(), StoreError>;
 
-    /// Ends jobs of the kind notice; those whose lane was lost are left out.
-    async fn settle_notices(
+    /// Ends jobs of the kinds notice and trigger; those whose lane was lost are left out.
+    async fn settle_jobs(
         &self,
         workspace: WorkspaceId,
         now: Millis,

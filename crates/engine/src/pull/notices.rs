@@ -1,7 +1,7 @@
 //! What the CRM told of: hints that were filed as jobs are looked into, many in one call.
 
 use super::Failed;
-use super::pages::{Applying, became};
+use super::pages::{Applying, Reading, became};
 use crate::World;
 use crate::connection::Connection;
 use ponte_domain::crm::{CrmChange, CrmHint};
@@ -40,7 +40,7 @@ pub(super) async fn work(world: &World, connection: &Connection, stop: &Cancella
             let found = connection.crm.read_contacts(&ids, &loaded.names).await?;
             changes.extend(ids.iter().zip(found).flat_map(|(id, record)| became(id, record)));
         }
-        let applying = Applying { world, connection, loaded: &loaded, run: None, counts_differences: false };
+        let applying = Applying { world, connection, loaded: &loaded, run: None, kind: Reading::News };
         applying.apply(None, changes, SyncPatch::default(), 0).await.map_err(CallError::from)
     };
     let outcome = outcome.await;
@@ -58,7 +58,7 @@ pub(super) async fn work(world: &World, connection: &Connection, stop: &Cancella
             ends.push((lane.lane.clone(), job.seq, end));
         }
     }
-    world.sync.settle_notices(world.workspace, world.clock.now(), ends).await?;
+    world.sync.settle_jobs(world.workspace, world.clock.now(), ends).await?;
     Ok(true)
 }
 

@@ -8,6 +8,7 @@ use ponte_domain::crm::{CrmChange, CrmRecord};
 use ponte_domain::error::{CallError, StoreError};
 use ponte_domain::ids::PersonId;
 use ponte_domain::mapping::pull::{Context, Counts, Pulled, decide, lookups};
+use ponte_domain::mapping::trigger::Trigger;
 use ponte_domain::ports::store::Lease;
 use ponte_domain::ports::sync::{PullFn, PullPage, RunKind, SyncPatch, SyncState};
 use std::collections::HashSet;
@@ -30,7 +31,20 @@ pub(super) struct Applying<'a> {
     pub(super) connection: &'a Connection,
     pub(super) loaded: &'a Arc<Loaded>,
     pub(super) run: Option<Uuid>,
-    pub(super) counts_differences: bool,
+    pub(super) kind: Reading,
+}
+
+/// Why records are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// They changed just now.
+    News,
+    /// All of them are read.
+    Everything,
+    /// All of them are read, and what differs is counted.
+    Comparison,
+    /// Something is to be written to them.
+    BeforeWriting,
 }
 
 impl Applying<'_> {
@@ -50,10 +64,10 @@ impl Applying<'_> {
     }
 
     fn page(&self, changes: Vec<CrmChange>, patch: SyncPatch, calls: i64) -> (PullPage, PullFn) {
-        let Self { world, connection, loaded, run, counts_differences } = self;
+        let Self { world, connection, loaded, run, kind } = self;
         let now = world.clock.now();
         let sought = {
-            let context = context(connection, loaded, now, world);
+            let context = context(connection, loaded, *kind, now, world);
             lookups(&changes, &context)
         };
         let page = PullPage {
@@ -62,25 +76,39 @@ impl Applying<'_> {
             changes: Arc::new(changes),
             lookups: sought,
             consent: loaded.mapping.has_consent(),
-            counts_differences: *counts_differences,
+            triggers: triggers(connection, *kind).iter().map(|t| t.name.clone()).collect(),
+            counts_differences: *kind == Reading::Comparison,
             patch,
             calls,
             now,
         };
-        let (world, connection, loaded) = ((*world).clone(), (*connection).clone(), Arc::clone(loaded));
+        let (world, connection, loaded, kind) = ((*world).clone(), (*connection).clone(), Arc::clone(loaded), *kind);
         let decide: PullFn =
-            Arc::new(move |changes, view| decide(changes, view, &context(&connection, &loaded, now, &world)));
+            Arc::new(move |changes, view| decide(changes, view, &context(&connection, &loaded, kind, now, &world)));
         (page, decide)
     }
 }
 
-fn context<'a>(connection: &'a Connection, loaded: &'a Loaded, now: Millis, world: &'a World) -> Context<'a> {
+/// A record that is read because we are going to write isn't looked at by triggers: its change comes by itself.
+fn triggers(connection: &Connection, kind: Reading) -> &[Trigger] {
+    if kind == Reading::BeforeWriting { &[] } else { &connection.settings.triggers }
+}
+
+fn context<'a>(
+    connection: &'a Connection,
+    loaded: &'a Loaded,
+    kind: Reading,
+    now: Millis,
+    world: &'a World,
+) -> Context<'a> {
     Context {
         mapping: &loaded.mapping,
         names: &loaded.names,
         connection: connection.id.as_str(),
         country: connection.settings.country,
         create: connection.settings.create_people,
+        triggers: triggers(connection, kind),
+        first_reading: kind != Reading::News,
         now,
         ids: world.ids.as_ref(),
     }
@@ -96,7 +124,7 @@ pub async fn look(
     loaded: &Arc<Loaded>,
     records: Vec<CrmRecord>,
 ) -> Result<Pulled, StoreError> {
-    let applying = Applying { world, connection, loaded, run: None, counts_differences: false };
+    let applying = Applying { world, connection, loaded, run: None, kind: Reading::Everything };
     let changes = records.into_iter().map(CrmChange::Record).collect();
     let (page, decide) = applying.page(changes, SyncPatch::default(), 0);
     world.sync.pull_look(world.workspace, page, decide).await
@@ -109,7 +137,11 @@ impl Run<'_> {
             connection: self.connection,
             loaded: &self.loaded,
             run: Some(self.id),
-            counts_differences: self.kind == RunKind::Reconcile,
+            kind: match self.kind {
+                RunKind::Changes => Reading::News,
+                RunKind::Full => Reading::Everything,
+                RunKind::Reconcile => Reading::Comparison,
+            },
         }
     }
 
@@ -204,6 +236,8 @@ impl Run<'_> {
         let lease = self.renewed().await?;
         let patch = SyncPatch { page: Some(None), ..SyncPatch::default() };
         world.sync.sync_patch(world.workspace, Some(lease), &connection.id, patch, world.clock.now()).await?;
+        let names = connection.settings.triggers.iter().map(|t| t.name.clone()).collect();
+        world.sync.triggers_read(world.workspace, &connection.id, names, world.clock.now()).await?;
         Ok(())
     }
 
@@ -272,7 +306,7 @@ pub(crate) async fn meet_now(
         let record = record.map(|r| CrmRecord { person: Some(*person), ..r });
         became(id, record)
     });
-    let applying = Applying { world, connection, loaded, run: None, counts_differences: false };
+    let applying = Applying { world, connection, loaded, run: None, kind: Reading::BeforeWriting };
     applying.apply(None, linked.collect(), SyncPatch::default(), 0).await.map_err(CallError::from)?;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Checking the whole configuration: every error at once, each with its place and its mend.
 
 use super::contacts::RawContacts;
+use super::crm::{RawTrigger, check_triggers};
 use super::sections::{
     ApiKey, AppSettings, DatabaseSection, Dispatch, Egress, Log, NumberSettings, RawApp, RawConsent, RawKey, RawNumber,
     RawPolicy, RawRetention, Server, Settings, Storage, WhatsApp,
@@ -69,6 +70,7 @@ pub(super) fn read(mut table: Table, environment: Environment<'_>, errors: &mut 
     unknown("api", &api, errors);
     let mut crm = take_table(&mut table, "crm", errors);
     let crms = list::<Table>(&mut crm, "crm", "connections", errors);
+    let triggers = list::<RawTrigger>(&mut crm, "crm", "triggers", errors);
     unknown("crm", &crm, errors);
     let whatsapp: Option<WhatsApp> = section("whatsapp", Value::Table(whatsapp), errors);
     let mut one = |name: &str| table.remove(name).unwrap_or(Value::Table(Table::new()));
@@ -95,7 +97,9 @@ pub(super) fn read(mut table: Table, environment: Environment<'_>, errors: &mut 
     let plan = dispatch.as_ref().and_then(|d| d.plan.limit());
     let numbers = check_numbers(numbers, plan, &secrets, errors);
     let api_keys = check_keys(keys, &secrets, errors);
-    let crms = super::crm::check(crms, &secrets, errors);
+    let mut crms = super::crm::check(crms, &secrets, errors);
+    let known: Vec<&str> = numbers.iter().map(|n| n.phone_number_id.as_str()).collect();
+    let triggers = check_triggers(triggers, &mut crms, &known, errors);
     let (whatsapp, dispatch, database) = (whatsapp?, dispatch?, database?);
     check_whatsapp(&whatsapp, errors);
     check_dispatch(&dispatch, errors);
@@ -115,6 +119,7 @@ pub(super) fn read(mut table: Table, environment: Environment<'_>, errors: &mut 
         retention: retention?,
         api_keys,
         crms,
+        triggers,
         allow_private: egress?.allow_private,
         consent: consent?,
         policy,

@@ -4,6 +4,7 @@ use super::contacts::Contacts;
 use super::crm::CrmConnection;
 use ponte_domain::Millis;
 use ponte_domain::consent::{AskTemplate, AskTexts, ConsentSettings};
+use ponte_domain::mapping::trigger::Trigger;
 use ponte_domain::policy::PolicySettings;
 use ponte_domain::ports::store::SendLimits;
 use ponte_domain::rate::Limit;
@@ -45,6 +46,8 @@ pub struct Settings {
     pub api_keys: Vec<ApiKey>,
     /// `[[crm.connections]]`
     pub crms: Vec<CrmConnection>,
+    /// `[[crm.triggers]]`
+    pub triggers: Vec<Trigger>,
     /// `[egress] allow_private`
     pub allow_private: Vec<String>,
     /// `[consent]`

@@ -2,7 +2,7 @@
 
 use crate::rig::{LONG, Rig, Setup, eventually, phone};
 use ponte_simulator::hubspot::{DEFAULT_TOKEN, Record, Webhooks};
-use ponte_simulator::whatsapp::CustomerMessage;
+use ponte_simulator::whatsapp::{CustomerMessage, SentMessage};
 use ponte_testkit::Engine;
 use ponte_testkit::http::request;
 use serde_json::{Value, json};
@@ -260,4 +260,91 @@ async fn a_value_that_the_crm_refuses_holds_up_nothing() {
         rig.cli(&["crm", "skipped", "--json"]).await.out.contains("refused").then_some(())
     })
     .await;
+}
+
+/// The texts of the templates that the simulated WhatsApp took.
+fn templates(rig: &Rig) -> Vec<String> {
+    let text = |m: &SentMessage| {
+        m.body.as_ref()?.pointer("/template/components/0/parameters/0/text").and_then(Value::as_str).map(str::to_owned)
+    };
+    rig.graph.sent_messages().iter().filter_map(text).collect()
+}
+
+async fn events_of_the_crm(engine: Engine) {
+    let mut setup = setup(engine, true);
+    // Two fields of every account stand for an order's state and number.
+    setup.apps.push_str(
+        r#"
+[[crm.triggers]]
+name = "order-confirmed"
+connection = "hubspot"
+when = "state == 'confirmed'"
+key = "{{ zip }}"
+[crm.triggers.message]
+type = "template"
+[crm.triggers.message.template]
+name = "TEMPLATE"
+language = { code = "en_US" }
+components = [{ type = "body", parameters = [{ type = "text", text = "{{ name }}: {{ zip }}" }, { type = "text", text = "{{ zip }}" }] }]
+[[crm.triggers]]
+name = "parcel-sent"
+key = "{{ parcel }}"
+[crm.triggers.message]
+type = "template"
+[crm.triggers.message.template]
+name = "TEMPLATE"
+language = { code = "en_US" }
+components = [{ type = "body", parameters = [{ type = "text", text = "Parcel {{ parcel }} for {{ name }}" }, { type = "text", text = "{{ parcel }}" }] }]
+"#,
+    );
+    setup.apps = setup.apps.replace("TEMPLATE", "appointment_reminder");
+    let rig = setup.start().await;
+    eventually(LONG, "the first full run", || async {
+        let runs = rig.cli(&["crm", "runs", "--json"]).await;
+        runs.lines().iter().any(|r| r["kind"] == "full" && !r["finished_at"].is_null()).then_some(())
+    })
+    .await;
+    let ana = made(&rig, json!({"firstname": "Ana", "phone": "0912000001", "zip": "A1"})).await;
+    becomes(&rig, "+886912000001", "name", "Ana").await;
+    let begun = std::time::Instant::now();
+    changed(&rig, &ana, json!({"state": "confirmed"})).await;
+    eventually(LONG, "the confirmation is sent", || async { (templates(&rig) == ["Ana: A1"]).then_some(()) }).await;
+    // The rest of the record may change as it likes; the next order is the next message.
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    changed(&rig, &ana, json!({"city": "Taipei"})).await;
+    becomes(&rig, "+886912000001", "city", "Taipei").await;
+    changed(&rig, &ana, json!({"zip": "A2"})).await;
+    eventually(LONG, "the second order", || async { (templates(&rig).len() == 2).then_some(()) }).await;
+    for how in [&[][..], &["--full"], &["--reconcile"]] {
+        sync(&rig, how).await;
+    }
+
+    // A program tells the same kind of thing; said twice it is sent once.
+    let parcel = json!({"to": {"phone": "+886912000001"}, "data": {"parcel": "P1"}});
+    for again in [false, true] {
+        let (status, body) = rig.api("POST", "/api/v1/triggers/parcel-sent", Some(&parcel)).await;
+        assert_eq!((status, &body["again"]), (if again { 200 } else { 202 }, &json!(again)), "{body}");
+    }
+    let (status, body) =
+        rig.api("POST", "/api/v1/triggers/parcel-sent", Some(&json!({"to": {"phone": "+886912000001"}}))).await;
+    assert_eq!((status, body["detail"].as_str().is_some_and(|d| d.contains("empty"))), (400, true), "{body}");
+    let (status, _) = rig.api("POST", "/api/v1/triggers/nothing", Some(&parcel)).await;
+    assert_eq!(status, 404);
+    eventually(LONG, "the parcel is told", || async { (templates(&rig).len() == 3).then_some(()) }).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let mut sent = templates(&rig);
+    sent.sort();
+    assert_eq!(sent, ["Ana: A1", "Ana: A2", "Parcel P1 for Ana"]);
+    let messages = rig.messages().await;
+    assert!(messages.iter().all(|m| m["origin"] == "crm"), "{messages:?}");
+}
+
+#[tokio::test]
+async fn events_of_a_crm_ask_for_a_message_once_sqlite() {
+    events_of_the_crm(Engine::Sqlite).await;
+}
+
+#[tokio::test]
+async fn events_of_a_crm_ask_for_a_message_once_postgres() {
+    events_of_the_crm(Engine::Postgres).await;
 }

@@ -4,6 +4,7 @@
 mod consent;
 mod crm;
 mod media;
+mod triggers;
 
 pub(crate) use media::LARGEST as LARGEST_FILE;
 
@@ -40,6 +41,7 @@ pub(crate) fn routes() -> Router<App> {
         .route("/api/v1/messages/explain", post(consent::explain))
         .route("/api/v1/people/{id}/consent", get(consent::show).post(consent::record))
         .route("/api/v1/people/{id}/consent/ask", post(consent::ask))
+        .route("/api/v1/triggers/{name}", post(triggers::fire))
         .route("/api/v1/crm", get(crm::list))
         .route("/api/v1/crm/runs", get(crm::runs))
         .route("/api/v1/crm/skipped", get(crm::skipped))

@@ -279,6 +279,9 @@ async fn one_person(c: &mut Conn, workspace: WorkspaceId, person: PersonId, now:
         "UPDATE conversation SET referral = NULL WHERE workspace_id = $1 AND person_id = $2",
         "DELETE FROM identity WHERE workspace_id = $1 AND person_id = $2",
         "DELETE FROM identity_past WHERE workspace_id = $1 AND person_id = $2",
+        "DELETE FROM crm_trigger WHERE workspace_id = $1 AND EXISTS (SELECT 1 FROM crm_contact k WHERE k.workspace_id = $1 \
+         AND k.person_id = $2 AND k.connection = crm_trigger.connection AND k.crm_id = crm_trigger.crm_id)",
+        "DELETE FROM crm_skip WHERE workspace_id = $1 AND person_id = $2",
         "DELETE FROM crm_contact WHERE workspace_id = $1 AND person_id = $2",
         "DELETE FROM consent_entry WHERE workspace_id = $1 AND person_id = $2",
         "DELETE FROM consent_state WHERE workspace_id = $1 AND person_id = $2",

@@ -5,12 +5,14 @@ use super::facts::{facts, links_of_people, links_of_records};
 use super::{patch, runs};
 use crate::conn::{Conn, Val, vals};
 use crate::people::{erase, fields, import, log};
-use crate::{apply, consent, events};
+use crate::{apply, consent, events, lanes};
 use ponte_domain::error::StoreError;
 use ponte_domain::event::{EventKind, NewEvent};
 use ponte_domain::identity::{Identity, IdentityKind};
 use ponte_domain::ids::{ConnectionId, PersonId, WorkspaceId};
+use ponte_domain::job::{JobKind, NewJob};
 use ponte_domain::mapping::pull::{Counts, Link, Pulled, Touched, View};
+use ponte_domain::mapping::trigger::Fired;
 use ponte_domain::people::phone;
 use ponte_domain::ports::people::NewAudit;
 use ponte_domain::ports::sync::{PullFn, PullPage};
@@ -31,6 +33,7 @@ pub(super) async fn apply(
     links(c, workspace, &page.connection, &pulled, now).await?;
     runs::file(c, workspace, &page.connection, &pulled.skips, now).await?;
     tell(c, workspace, page, &pulled).await?;
+    triggered(c, workspace, page, &pulled).await?;
     if let Some(run) = page.run {
         let n = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         let told = n(pulled.touched.iter().filter(|t| t.tell).count());
@@ -92,7 +95,61 @@ async fn view(c: &mut Conn, workspace: WorkspaceId, page: &PullPage, locked: boo
     links.retain(|l| facts.contains_key(&l.person));
     owners.retain(|_, person| facts.contains_key(person));
     let fields = fields::load(c, workspace).await?;
-    Ok(View { links, owners, facts, erased, fields })
+    let found = if page.triggers.is_empty() { HashMap::new() } else { findings(c, workspace, page).await? };
+    Ok(View { links, owners, facts, erased, fields, found })
+}
+
+/// What triggers found in these records.
+async fn findings(
+    c: &mut Conn,
+    workspace: WorkspaceId,
+    page: &PullPage,
+) -> Result<HashMap<(String, String), String>, StoreError> {
+    let (records, ..) = &page.lookups;
+    let keys = page.triggers.iter().flat_map(|name| records.iter().map(move |r| vals![name.as_str(), r.as_str()]));
+    let rows: Vec<(String, String, String)> = c
+        .select_in(
+            "SELECT name, crm_id, found FROM crm_trigger WHERE workspace_id = $1 AND connection = $2 AND ",
+            &["name", "crm_id"],
+            "",
+            vals![workspace.0, page.connection.as_str()],
+            keys.collect(),
+        )
+        .await?;
+    Ok(rows.into_iter().map(|(name, record, key)| ((name, record), key)).collect())
+}
+
+/// Remembers what triggers found.
+pub(super) async fn found(c: &mut Conn, rows: Vec<Vec<Val>>) -> Result<(), StoreError> {
+    c.insert_many(
+        "INSERT INTO crm_trigger (workspace_id, connection, name, crm_id, found, at)",
+        "ON CONFLICT (workspace_id, connection, name, crm_id) DO UPDATE SET found = excluded.found, at = excluded.at",
+        rows,
+    )
+    .await?;
+    Ok(())
+}
+
+/// What triggers found, and jobs for the messages that they ask for.
+async fn triggered(c: &mut Conn, workspace: WorkspaceId, page: &PullPage, pulled: &Pulled) -> Result<(), StoreError> {
+    let connection = page.connection.as_str();
+    // Said twice in a page, the last word counts.
+    let last: HashMap<(&str, &str), &str> =
+        pulled.found.iter().map(|f| ((f.trigger.as_str(), f.record.as_str()), f.key.as_str())).collect();
+    let row = |((name, record), key)| vals![workspace.0, connection, name, record, key, page.now];
+    found(c, last.into_iter().map(row).collect()).await?;
+    let job = |fired: &Fired| {
+        Some(NewJob {
+            kind: JobKind::Trigger,
+            lane: fired.person.0.simple().to_string(),
+            scope: connection.to_owned(),
+            priority: 0,
+            not_before: page.now,
+            payload: serde_json::to_string(fired).ok()?,
+            dedup: Some(fired.key.clone()),
+        })
+    };
+    lanes::enqueue(c, workspace, page.now, pulled.fired.iter().filter_map(job).collect()).await
 }
 
 async fn people(c: &mut Conn, workspace: WorkspaceId, page: &PullPage, pulled: &Pulled) -> Result<(), StoreError> {

@@ -144,6 +144,9 @@ pub trait Store: Send + Sync {
     /// Gives back every lease and lane of this node, so that another need not wait for them to run out.
     async fn release_all(&self, now: Millis) -> Result<(), StoreError>;
 
+    /// Serving nodes that live.
+    async fn nodes(&self, now: Millis) -> Result<i64, StoreError>;
+
     /// Says that this node lives.
     async fn heartbeat(&self, now: Millis) -> Result<(), StoreError>;
 

@@ -11,10 +11,12 @@ use crate::contacts::stage::{Counted, Staged, fingerprint, stage};
 use crate::wiring::WORKSPACE;
 use anyhow::{Context, Result};
 use clap::Args;
+use ponte_domain::Millis;
 use ponte_domain::consent::Scope;
 use ponte_domain::phone::Region;
 use ponte_domain::ports::people::People;
-use ponte_store::Database;
+use ponte_domain::ports::store::Store;
+use ponte_store::{Database, SqlStore};
 use ponte_tables::mapping::{Guess, Mapping, guess};
 use ponte_tables::write::Rejects;
 use ponte_tables::{Delimiter, Row, Step, Table};
@@ -92,8 +94,8 @@ pub struct Options {
 
 /// Rows looked at for guessing.
 pub(super) const SAMPLE: usize = 200;
-/// Rows of one transaction on SQLite, while no server works on the file. Each writes most pages of the index of the source's
-/// keys once, for the rows come in the order of their numbers.
+/// Rows of one transaction while no server works on the database. Each writes most pages of the index of the source's keys once, for
+/// the rows come in the order of their numbers.
 const ALONE: usize = 25_000;
 /// Rows of one transaction beside others who write.
 const BESIDE_OTHERS: usize = 2_000;
@@ -282,7 +284,7 @@ async fn apply(
         overwrite: options.overwrite,
         ids: Arc::new(TimeIds),
         now,
-        batch: if is_alone(&settings.database) { ALONE } else { BESIDE_OTHERS },
+        batch: if is_alone(&settings.database, &store, now()).await? { ALONE } else { BESIDE_OTHERS },
     };
     let report = if options.dry_run {
         target.look(staged, |done, all| told.applying(done, all)).await?
@@ -299,15 +301,15 @@ async fn apply(
     Ok(report)
 }
 
-/// True when no server works on this SQLite file: larger transactions keep nobody waiting then.
-fn is_alone(database: &Database) -> bool {
-    let Database::Sqlite(path) = database else { return false };
+/// True when no server works on this database: larger transactions keep nobody waiting then.
+async fn is_alone(database: &Database, store: &SqlStore, now: Millis) -> Result<bool> {
+    let Database::Sqlite(path) = database else { return Ok(store.nodes(now).await? == 0) };
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
-    match std::fs::File::open(&name) {
+    Ok(match std::fs::File::open(&name) {
         Ok(file) => file.try_lock().is_ok(),
         Err(_) => true,
-    }
+    })
 }
 
 fn show(options: &Options, source: &str, report: &Report, took: Duration, rejected: Option<&Path>) -> Result<ExitCode> {

@@ -3,6 +3,7 @@
 mod described;
 mod hubspot;
 mod sync;
+mod triggers;
 
 pub use hubspot::{HubspotAuth, HubspotSettings};
 
@@ -69,6 +70,8 @@ impl Kind {
 
 /// The keys of [`Common`]; the others belong to the kind.
 const COMMON: [&str; 4] = ["name", "kind", "sync", "mapping"];
+
+pub(super) use triggers::{RawTrigger, check as check_triggers};
 
 pub(super) fn check(all: Vec<Table>, secrets: &Secrets<'_>, errors: &mut ConfigErrors) -> Vec<CrmConnection> {
     let mut seen = HashSet::new();

@@ -97,6 +97,7 @@ pub(super) fn check(
         country,
         make_fields: raw.make_fields,
         rules,
+        triggers: Vec::new(),
         notify_url: raw.notify_url.map(|url| url.trim_end_matches('/').to_owned()),
     }
 }
