@@ -146,9 +146,8 @@ impl Http {
         let full = next.is_some() || rows.len() >= self.plan.config.page;
         let time = rows.last().map(|row| reader.modified(row, answer));
         let us = rows.last().and_then(|row| reader.modified_us(row, answer));
-        let by_page = || next.as_ref().map(|next| Round { page: next.text(), ..round.clone() });
         Ok(match operation.walk {
-            Walk::Pages => by_page(),
+            Walk::Pages => next.map(|next| Round { page: next.text(), ..round.clone() }),
             Walk::Keyset => {
                 let (Some(time), Some(id), true) = (time, last, full) else { return Ok(None) };
                 let behind = Some((time, json!(id)));
@@ -161,14 +160,28 @@ impl Http {
                 let overlap = i64::from(self.plan.config.overlap_seconds) * ponte_domain::SECOND;
                 let begins = round.behind.as_ref().and_then(|(time, _)| self.plan.times.read_us(time));
                 let begins = begins.unwrap_or_else(|| cursor.floor(overlap));
-                match (us, full) {
+                let here =
+                    round.behind.as_ref().map_or_else(|| self.plan.times.write_us(begins), |(time, _)| time.clone());
+                let before = round.behind.as_ref().and_then(|(_, id)| id.as_str());
+                let first = rows.first().and_then(|row| reader.id(row, answer));
+                match (us, full, page, next) {
+                    // The row that ended the page before isn't where it was: others have moved away, and what followed them has moved
+                    // up, out of sight. The time is begun anew; it holds fewer rows with each that moves.
+                    (_, _, Page::Offset(_), _) if before.is_some() && first.as_deref() != before => {
+                        Some(Round { behind: Some((here, Value::Null)), page: None, ..round.clone() })
+                    }
                     // A new beginning, so that rows that change meanwhile, and move to the end, push none of the others out of sight.
-                    (Some(us), true) if us > begins => {
+                    (Some(us), true, _, _) if us > begins => {
                         let behind = Some((time.unwrap_or_default(), Value::Null));
                         Some(Round { behind, page: None, ..round.clone() })
                     }
-                    (_, true) => by_page(),
-                    (_, false) => None,
+                    // Within one time by offset: the next page begins with the last row of this one.
+                    (_, true, _, Some(Page::Offset(offset))) if rows.len() > 1 => {
+                        let page = Page::Offset(offset.saturating_sub(1)).text();
+                        Some(Round { behind: Some((here, json!(last))), page, ..round.clone() })
+                    }
+                    (_, true, _, next) => next.map(|next| Round { page: next.text(), ..round.clone() }),
+                    (_, false, _, _) => None,
                 }
             }
         })

@@ -152,7 +152,7 @@ impl Checker {
             self.tell("base_url", "is no address", "write it like https://crm.example/api");
         }
         for (place, fine) in [
-            ("page", (1..=10_000).contains(&config.page)),
+            ("page", (2..=10_000).contains(&config.page)),
             ("calls", config.calls > 0),
             ("per_ms", (1..=86_400_000).contains(&config.per_ms)),
             ("at_once", (1..=100).contains(&config.at_once)),
@@ -326,6 +326,10 @@ impl Checker {
                 self.place(&format!("{place}.paging.more"), more.as_ref());
             }
             Paging::None | Paging::After => {}
+        }
+        if operation.walk == Walk::Time && matches!(operation.paging, Paging::Number { .. }) {
+            let mend = "page by offset: the next page begins with the last row of this one, which tells whether rows have moved";
+            self.tell(format!("{place}.paging"), "walk = \"time\" can't page by number", mend);
         }
         self.uses(name, operation, &place);
     }

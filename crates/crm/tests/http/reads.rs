@@ -4,6 +4,7 @@ use crate::shop::{NOW, Shop, drained, ids, names};
 use ponte_domain::crm::CrmChange;
 use ponte_domain::error::ErrorClass;
 use ponte_domain::ports::crm::Crm;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -64,10 +65,21 @@ async fn contacts_that_change_while_they_are_read_push_none_out_of_sight() {
     let shop = Shop::open().await;
     (1..=40).for_each(|id| shop.add(id, "", NOW - 100_000 + i64::try_from(id).unwrap()));
     // By offsets alone, the first ones' moving to the end would make the second page begin too late.
-    shop.world().restless = vec![1, 2, 3, 4, 5];
+    shop.world().restless = vec![vec![1, 2, 3, 4, 5]];
     let (changes, _) = drained(&shop.crm(json!({})), begun()).await;
     let seen: BTreeSet<u64> = ids(&changes).into_iter().collect();
     assert_eq!(seen, (1..=40).collect());
+}
+
+#[tokio::test]
+async fn contacts_that_leave_a_time_while_it_is_paged_through_push_none_out_of_sight() {
+    let shop = Shop::open().await;
+    (1..=17).for_each(|id| shop.add(id, "", NOW - 5_000));
+    // The first page tells the time, the second begins it; then five of its rows change.
+    shop.world().restless = vec![vec![], vec![1, 2, 3, 4, 5]];
+    let (changes, _) = drained(&shop.crm(json!({})), begun()).await;
+    let seen: BTreeSet<u64> = ids(&changes).into_iter().collect();
+    assert_eq!(seen, (1..=17).collect());
 }
 
 #[tokio::test]
@@ -85,6 +97,47 @@ async fn many_contacts_with_one_time_are_read_whole() {
         shop.count("") - before <= 3 + 1,
         "a look that finds nothing: at most three calls, and one for the first token"
     );
+}
+
+/// The three ways of walking through changes that hold while somebody works.
+fn walks() -> [Value; 3] {
+    let query = json!({"since": "{{ since.ms }}", "behind": "{{ since.id_number }}", "offset": null});
+    let keyset = json!({"query": query, "paging": {"kind": "none"}, "walk": "keyset"});
+    let query = json!({"offset": null, "after": "{{ page.after_number }}"});
+    let pages = json!({"query": query, "paging": {"kind": "after"}, "walk": "pages"});
+    [json!({}), keyset, pages].map(|changes| json!({"operations": {"changes": changes}}))
+}
+
+#[tokio::test]
+async fn a_keyset_goes_on_behind_the_last_row_whatever_its_time() {
+    let shop = Shop::open().await;
+    (1..=35).for_each(|id| shop.add(id, "", NOW - if id <= 30 { 5_000 } else { 1_000 }));
+    let [_, keyset, _] = walks();
+    let (changes, _) = drained(&shop.crm(keyset), begun()).await;
+    assert_eq!(ids(&changes), (1..=35).collect::<Vec<_>>());
+    assert_eq!(shop.count("GET /api/contacts"), 4);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn whatever_changes_while_it_is_read_everybody_is_seen(
+        times in proptest::collection::vec(0i64..4, 1..60),
+        restless in proptest::collection::vec(proptest::collection::vec(1u64..60, 0..8), 0..8),
+        walk in 0usize..3,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let seen: BTreeSet<u64> = runtime.block_on(async {
+            let shop = Shop::open().await;
+            (1..).zip(&times).for_each(|(id, at)| shop.add(id, "", NOW - 20_000 + at * 10));
+            shop.world().restless = restless;
+            let (changes, _) = drained(&shop.crm(walks()[walk].clone()), begun()).await;
+            ids(&changes).into_iter().collect()
+        });
+        // Ids don't move, so a walk by ids sees everybody; one by time sees those who moved where they are now.
+        prop_assert_eq!(seen, (1..=times.len() as u64).collect());
+    }
 }
 
 #[tokio::test]

@@ -49,8 +49,8 @@ pub struct World {
     pub tokens: u64,
     /// Refuses every token.
     pub locked: bool,
-    /// Contacts that are changed just before the next page is read.
-    pub restless: Vec<u64>,
+    /// Contacts that are changed just after the next page was read, after the one behind it, and so on.
+    pub restless: Vec<Vec<u64>>,
     /// Wants signed requests instead of tokens.
     pub signed: bool,
 }
@@ -224,7 +224,7 @@ impl World {
     fn act(&mut self, method: &Method, path: &str, query: &str, body: &Value, now: i64) -> Response {
         let mut asked: BTreeMap<&str, i64> = BTreeMap::new();
         for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
-            if !["offset", "limit", "since", "after", "cursor"].contains(&name) {
+            if !["offset", "limit", "since", "after", "cursor", "behind"].contains(&name) {
                 return refused(400, "unknown_parameter");
             }
             asked.insert(name, value.parse().unwrap());
@@ -309,14 +309,20 @@ impl World {
             rows.retain(|(_, contact)| contact.changed >= *since);
             rows.sort_by_key(|(id, contact)| (contact.changed, *id));
         }
+        if let (Some(since), Some(behind)) = (asked.get("since"), asked.get("behind")) {
+            let place = (*since, u64::try_from(*behind).unwrap());
+            rows.retain(|(id, contact)| (contact.changed, *id) > place);
+        }
         if let Some(after) = asked.get("after") {
             rows.retain(|(id, _)| *id > u64::try_from(*after).unwrap());
+            rows.sort_by_key(|(id, _)| *id);
         }
         let from = number("offset").or(number("cursor")).unwrap_or(0);
         let page: Vec<Value> = rows.iter().skip(from).take(limit).map(|(id, c)| shown(*id, c)).collect();
         let next = (from + limit < rows.len()).then_some(from + limit);
         // Somebody works meanwhile.
-        for id in std::mem::take(&mut self.restless) {
+        let moving = if self.restless.is_empty() { Vec::new() } else { self.restless.remove(0) };
+        for id in moving {
             if let Some(contact) = self.contacts.get_mut(&id) {
                 contact.changed = now;
             }
