@@ -10,8 +10,12 @@ pub mod http;
 pub mod hubspot;
 mod pace;
 pub mod phone;
+pub mod salesforce;
 pub mod sql;
+pub mod zoho;
 
 pub use self::http::{Http, HttpConfig};
 pub use hubspot::{HubSpot, HubSpotAuth, HubSpotConfig};
+pub use salesforce::{Salesforce, SalesforceAuth, SalesforceConfig};
 pub use sql::{Sql, SqlConfig};
+pub use zoho::{Zoho, ZohoConfig};

@@ -153,6 +153,9 @@ pub fn install_crypto() {
 #[derive(Debug, Clone)]
 pub struct Egress {
     client: reqwest::Client,
+    /// For the few calls that need HTTP/2. Apart, so that all others keep a connection to themselves: what became of a call is
+    /// simpler to tell then.
+    http2: reqwest::Client,
     policy: Arc<Policy>,
     timeout: Duration,
     max_body: usize,
@@ -173,22 +176,24 @@ impl Egress {
             .map(|pem| reqwest::Certificate::from_pem_bundle(pem.as_bytes()))
             .collect::<Result<Vec<_>, _>>()
             .map_err(tls)?;
-        let client = reqwest::Client::builder()
-            .user_agent(&config.user_agent)
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .http1_only()
-            .tcp_nodelay(true)
-            .connect_timeout(Duration::from_millis(config.connect_timeout_ms))
-            .pool_max_idle_per_host(config.max_idle_per_host)
-            .pool_idle_timeout(Duration::from_millis(config.idle_timeout_ms))
-            .tls_certs_merge(roots.into_iter().flatten())
-            .dns_resolver(Guarded(policy.clone()))
-            .build()
-            .map_err(tls)?;
+        let builder = || {
+            reqwest::Client::builder()
+                .user_agent(&config.user_agent)
+                .no_proxy()
+                .redirect(reqwest::redirect::Policy::none())
+                .retry(reqwest::retry::never())
+                .tcp_nodelay(true)
+                .connect_timeout(Duration::from_millis(config.connect_timeout_ms))
+                .pool_max_idle_per_host(config.max_idle_per_host)
+                .pool_idle_timeout(Duration::from_millis(config.idle_timeout_ms))
+                .tls_certs_merge(roots.iter().flatten().cloned())
+                .dns_resolver(Guarded(policy.clone()))
+        };
+        let client = builder().http1_only().build().map_err(tls)?;
+        let http2 = builder().http2_prior_knowledge().build().map_err(tls)?;
         Ok(Self {
             client,
+            http2,
             policy,
             timeout: Duration::from_millis(config.request_timeout_ms),
             max_body: config.max_body_bytes,
@@ -246,8 +251,9 @@ impl Egress {
     async fn send(&self, request: Request, sent: &Sent) -> Result<reqwest::Response, NetError> {
         let mut url = Url::parse(&request.url).map_err(|e| NetError::Invalid(format!("bad address: {e}")))?;
         let safe = matches!(request.method, Method::GET | Method::HEAD);
+        let client = if request.http2 { &self.http2 } else { &self.client };
         let Request { method, mut headers, content, redirects, .. } = request;
-        let mut response = self.hop(&method, url.clone(), headers.clone(), content, sent).await?;
+        let mut response = self.hop(client, &method, url.clone(), headers.clone(), content, sent).await?;
         let mut hops = 0;
         while safe && redirects > 0 && response.status().is_redirection() {
             let Some(next) = next_hop(&url, &response)? else { break };
@@ -260,13 +266,14 @@ impl Egress {
                 headers.remove(COOKIE);
             }
             url = next;
-            response = self.hop(&method, url.clone(), headers.clone(), Content::Empty, sent).await?;
+            response = self.hop(client, &method, url.clone(), headers.clone(), Content::Empty, sent).await?;
         }
         Ok(response)
     }
 
     async fn hop(
         &self,
+        client: &reqwest::Client,
         method: &Method,
         url: Url,
         headers: HeaderMap,
@@ -274,7 +281,7 @@ impl Egress {
         sent: &Sent,
     ) -> Result<reqwest::Response, NetError> {
         self.policy.check_url(&url).map_err(NetError::Refused)?;
-        let builder = self.client.request(method.clone(), url).headers(headers);
+        let builder = client.request(method.clone(), url).headers(headers);
         let builder = match content {
             Content::Empty => builder,
             Content::Bytes(bytes) => builder.body(bytes),
@@ -292,7 +299,7 @@ impl Egress {
                 sent.set();
             }
         }
-        self.client.execute(request).await.map_err(|e| fault::read(&e, sent.get()))
+        client.execute(request).await.map_err(|e| fault::read(&e, sent.get()))
     }
 }
 

@@ -28,6 +28,7 @@ pub struct Request {
     pub(crate) timeout: Option<Duration>,
     pub(crate) max_body: Option<usize>,
     pub(crate) redirects: u8,
+    pub(crate) http2: bool,
 }
 
 impl fmt::Debug for Request {
@@ -48,6 +49,7 @@ impl Request {
             timeout: None,
             max_body: None,
             redirects: 0,
+            http2: false,
         }
     }
 
@@ -100,6 +102,22 @@ impl Request {
     #[must_use]
     pub fn stream(mut self, body: reqwest::Body) -> Self {
         self.content = Content::Stream(body);
+        self
+    }
+
+    /// Sets a body whose pieces come as long as the sender lives: a call that is spoken on both sides at once, see
+    /// [`Request::http2`].
+    #[must_use]
+    pub fn pieces(mut self, content_type: &'static str, pieces: tokio::sync::mpsc::Receiver<Bytes>) -> Self {
+        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        self.content = Content::Stream(crate::sent::Pieces::wrap(pieces));
+        self
+    }
+
+    /// Sends it by HTTP/2, without asking whether the other side speaks it. What is streamed both ways at once needs that.
+    #[must_use]
+    pub const fn http2(mut self) -> Self {
+        self.http2 = true;
         self
     }
 

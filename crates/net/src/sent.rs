@@ -34,6 +34,27 @@ impl Tracked {
     }
 }
 
+/// A body that is handed over piece by piece.
+pub(crate) struct Pieces(tokio::sync::mpsc::Receiver<Bytes>);
+
+impl Pieces {
+    pub(crate) fn wrap(pieces: tokio::sync::mpsc::Receiver<Bytes>) -> reqwest::Body {
+        reqwest::Body::wrap(Self(pieces))
+    }
+}
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::convert::Infallible>>> {
+        self.0.poll_recv(cx).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+    }
+}
+
 impl Body for Tracked {
     type Data = Bytes;
     type Error = reqwest::Error;

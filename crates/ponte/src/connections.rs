@@ -2,11 +2,14 @@
 //! Purpose: makes each configured CRM's port.
 //! Must not touch: what a CRM does; the store.
 
+mod salesforce;
+
 use crate::adapters::now;
 use crate::config::{CrmConnection, CrmKind, HubspotAuth, HubspotSettings};
+use crate::token_file::TokenFile;
 use ponte_crm::described::Problem;
 use ponte_crm::hubspot::{HubSpot, HubSpotAuth, HubSpotConfig};
-use ponte_crm::{Http, Sql};
+use ponte_crm::{Http, Salesforce, Sql, Zoho};
 use ponte_domain::ports::crm::Crm;
 use ponte_engine::connection::Connection;
 use ponte_net::{Clock, Egress};
@@ -26,6 +29,11 @@ pub fn open(crm: &CrmConnection, egress: &Egress) -> anyhow::Result<Connection> 
         }
         CrmKind::Sql(config) => {
             Arc::new(Sql::new(config.as_ref().clone(), clock).map_err(|problems| wrong(crm, &problems))?)
+        }
+        CrmKind::Salesforce(settings) => Arc::new(Salesforce::new(salesforce::config(settings), egress.clone(), clock)),
+        CrmKind::Zoho(settings) => {
+            let keeper = Arc::new(TokenFile::new(settings.token_file.clone()));
+            Arc::new(Zoho::new(settings.config.clone(), egress.clone(), clock, keeper))
         }
     };
     Ok(Connection::new(crm.name.as_str().into(), port, crm.sync.clone()))

@@ -9,6 +9,8 @@ mod config;
 mod connections;
 mod contacts;
 mod logging;
+mod token_file;
+mod vault;
 mod wiring;
 
 use clap::{Parser, Subcommand};

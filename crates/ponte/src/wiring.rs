@@ -7,6 +7,7 @@ use crate::adapters::{
 };
 use crate::config::Settings;
 use crate::connections;
+use crate::vault;
 use anyhow::Context;
 use ponte_domain::ids::WorkspaceId;
 use ponte_domain::ports::account::Accounts;
@@ -98,7 +99,8 @@ pub async fn open_store(settings: &Settings, serve: bool, migrate: bool) -> anyh
         connections: settings.database_section.connections,
         migrate,
     };
-    Ok(SqlStore::open(options, now()).await?)
+    let key = vault::key(settings).context("[secrets] key")?;
+    Ok(SqlStore::open(options, now()).await?.with_vault_key(key))
 }
 
 fn egress(settings: &Settings) -> anyhow::Result<Egress> {

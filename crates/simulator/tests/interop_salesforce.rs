@@ -47,3 +47,14 @@ async fn simple_salesforce_finds_the_salesforce_that_it_knows() {
     };
     driven(command, 8).await;
 }
+
+/// Python's gRPC and Avro, by the vendor's contract: our own bytes on both sides could be wrong in the same way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn grpc_and_avro_find_the_pub_sub_api_that_they_know() {
+    let command = |folder: &Path| {
+        let mut command = Command::new(python(folder, "salesforce-pubsub"));
+        command.arg(scripts("salesforce-pubsub").join("drive.py"));
+        command
+    };
+    driven(command, 5).await;
+}

@@ -33,8 +33,10 @@ mod sends;
 mod store;
 mod sync;
 mod upkeep;
+mod vault;
 mod wake;
 mod writer;
 
 pub use schema::SCHEMA_VERSION;
 pub use store::{Database, OpenError, Options, SqlStore};
+pub use vault::VaultKey;

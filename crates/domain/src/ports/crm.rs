@@ -94,6 +94,15 @@ pub trait Crm: Send + Sync {
         Ok(None)
     }
 
+    /// Waits until the CRM says that something changed, where it has a stream of such news that we open. `None`: it has none, or it
+    /// wasn't set up, and asking again is of no use. One asks at a time. What is told is a hint, as a notification's.
+    ///
+    /// # Errors
+    /// Classified like any call; the next call opens the stream again.
+    async fn listen(&self) -> Result<Option<Vec<CrmHint>>, CallError> {
+        Ok(None)
+    }
+
     /// Calls made and left.
     fn budget(&self) -> CrmBudget {
         CrmBudget::default()

@@ -7,4 +7,5 @@ pub mod people;
 pub mod retention;
 pub mod store;
 pub mod sync;
+pub mod vault;
 pub mod world;

@@ -11,7 +11,10 @@ mod load;
 mod sections;
 
 pub use check::ConfigErrors;
-pub use crm::{CrmConnection, CrmKind, HubspotAuth, HubspotSettings};
+pub use crm::{
+    CrmConnection, CrmKind, Duplicates, HubspotAuth, HubspotSettings, Messages, People, SalesforceSettings,
+    SalesforceSignIn,
+};
 pub use sections::{LogFormat, Settings};
 
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! The whole program, from the outside: the real binary serves against simulators of WhatsApp and HubSpot, on SQLite and on
+//! The whole program, from the outside: the real binary serves against simulators of WhatsApp and CRMs, on SQLite and on
 //! PostgreSQL, and is only spoken to through its public doors: HTTP, signals and the command line.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
@@ -20,9 +20,11 @@ mod people;
 mod repeats;
 mod retention;
 mod rig;
+mod salesforce;
 mod sending;
 mod server;
 mod stops;
 mod sync;
 mod unreachable;
 mod watched;
+mod zoho;

@@ -39,6 +39,8 @@ pub struct Config {
     pub hidden_fields: Vec<String>,
     /// Fields that it shows but does not let change.
     pub read_only_fields: Vec<String>,
+    /// Objects selected for change data capture.
+    pub captured: Vec<String>,
     /// Faults at the start; they can be replaced while running.
     pub faults: Faults,
 }
@@ -58,6 +60,7 @@ impl Default for Config {
             validation_rules: Vec::new(),
             hidden_fields: Vec::new(),
             read_only_fields: Vec::new(),
+            captured: ["Contact", "Lead"].map(str::to_owned).to_vec(),
             faults: Faults::default(),
         }
     }
@@ -196,6 +199,8 @@ pub struct Flags {
     pub modify_all_data: bool,
     /// The user may deploy metadata.
     pub customize_application: bool,
+    /// Milliseconds after which a stream of events without events shows a sign of life.
+    pub keepalive_ms: u64,
     /// A query cursor dies with the session that opened it.
     pub cursors_end_with_session: bool,
 }
@@ -208,6 +213,7 @@ impl Default for Flags {
             bulk_job_ms: 0,
             modify_all_data: true,
             customize_application: true,
+            keepalive_ms: 270_000,
             cursors_end_with_session: true,
         }
     }

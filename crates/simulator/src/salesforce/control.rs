@@ -72,6 +72,10 @@ pub(super) fn serve(sim: &Sim, call: &Call) -> Answer {
             sim.world().auth.end_all();
             Ok(Reply::done())
         }
+        (&Method::POST, ["end_streams"]) => {
+            sim.streams.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            Ok(Reply::done())
+        }
         (&Method::POST, ["close_cursors"]) => {
             sim.world().cursors.close_all();
             Ok(Reply::done())
@@ -100,6 +104,7 @@ fn index() -> Reply {
         "GET, PUT /_sim/faults": "faults in force",
         "GET, POST /_sim/clock": "the simulated time; {\"advance_ms\": n} lets it jump forward",
         "POST /_sim/end_sessions": "ends all sessions now",
+        "POST /_sim/end_streams": "ends all streams of events now",
         "POST /_sim/close_cursors": "closes all query cursors now",
         "POST /_sim/reset": "forgets records, custom fields, sessions, counters and run-time faults",
     }))

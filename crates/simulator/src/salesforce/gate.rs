@@ -6,8 +6,8 @@ use super::config::{Faults, Outage};
 use super::error::{Answer, Refusal, Reply};
 use super::request::{Call, Family, versions};
 use super::{
-    Sim, bulk, bulk_query, collections, composite, control, describe, metadata, oauth, query, replicate, search,
-    sobjects,
+    Sim, bulk, bulk_query, collections, composite, control, describe, metadata, oauth, pubsub, query, replicate,
+    search, sobjects,
 };
 use crate::listener::{Caller, pause};
 use axum::body::Body;
@@ -37,6 +37,9 @@ pub(super) async fn handle(
     ConnectInfo(caller): ConnectInfo<Caller>,
     request: Request,
 ) -> Response {
+    if request.uri().path().starts_with("/eventbus.v1.PubSub/") {
+        return pubsub::serve(&sim, request).await;
+    }
     let (parts, body) = request.into_parts();
     let Ok(body) = axum::body::to_bytes(body, MAX_BODY).await else {
         return render(Err(Refusal::new(413, "REQUEST_TOO_LARGE", "The request entity is too large.")), None);

@@ -1,5 +1,5 @@
 //! A strict, scriptable, seeded Salesforce: OAuth, the REST API with collections and composite calls, queries with cursors,
-//! search, replication, Bulk API 2.0, custom fields and objects, with its allowances, rules and faults.
+//! search, replication, change data capture over the Pub/Sub API, Bulk API 2.0, custom fields and objects, with its allowances, rules and faults.
 //! May touch: its own memory, one listening socket. Must not touch: other crates of the workspace.
 //! Failure story: what a client sends wrong is refused as Salesforce would; what goes wrong on the way is in [`Faults`].
 //!
@@ -18,6 +18,7 @@ mod builtin;
 mod bulk;
 mod bulk_query;
 mod cell;
+mod changes;
 mod collections;
 mod composite;
 mod config;
@@ -34,6 +35,7 @@ mod metadata;
 mod oauth;
 mod package;
 mod people;
+mod pubsub;
 mod query;
 mod replicate;
 mod request;
@@ -62,6 +64,7 @@ use axum::Router;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -93,6 +96,8 @@ struct Sim {
     /// One request of the API after the other: a composite one must be undone without undoing others.
     turn: Mutex<()>,
     faults: Mutex<Faults>,
+    /// Grows when all open streams are to end.
+    streams: AtomicU64,
     stop: CancellationToken,
 }
 
@@ -111,6 +116,10 @@ impl Sim {
 
     fn set_faults(&self, faults: Faults) {
         *self.faults.lock().unwrap_or_else(PoisonError::into_inner) = faults;
+    }
+
+    fn streams(&self) -> u64 {
+        self.streams.load(Ordering::SeqCst)
     }
 
     fn reset(&self) {
@@ -149,6 +158,7 @@ impl Salesforce {
             turn: Mutex::new(()),
             faults: Mutex::new(config.faults.clone()),
             clock,
+            streams: AtomicU64::new(0),
             stop: CancellationToken::new(),
             config,
         });
@@ -197,6 +207,11 @@ impl Salesforce {
     #[must_use]
     pub fn duplicates(&self, object: &str, field: &str) -> Option<Duplicates> {
         stats::duplicates(&self.sim.world(), object, field)
+    }
+
+    /// Ends all open streams of events now.
+    pub fn end_streams(&self) {
+        self.sim.streams.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Ends all sessions now. Static tokens stay.

@@ -8,6 +8,7 @@ use super::auth::Auth;
 use super::builtin;
 use super::bulk::Jobs;
 use super::cell::Cell;
+use super::changes::Log;
 use super::config::Config;
 use super::cursors::Cursors;
 use super::error::Refusal;
@@ -36,6 +37,7 @@ pub(super) struct World {
     pub(super) search: SearchIndex,
     pub(super) jobs: Jobs,
     pub(super) deployments: Deployments,
+    pub(super) changes: Log,
     pub(super) users: Users,
     pub(super) org: RecordId,
     /// The permission set that is assigned to the integration user from the start.
@@ -48,6 +50,8 @@ pub(super) struct World {
 pub(super) struct Mark {
     at: usize,
     outermost: bool,
+    /// Events told of until then.
+    events: u64,
     tally: Tally,
 }
 
@@ -66,6 +70,7 @@ impl World {
             search: SearchIndex::new(config.flags.search_lag_ms.max(0)),
             jobs: Jobs::default(),
             deployments: Deployments::default(),
+            changes: Log::default(),
             users: Users { api: user(1), person: user(2) },
             org: RecordId::new(*b"00D", 1),
             permission_set: RecordId::new(*b"0PS", 1),
@@ -140,6 +145,7 @@ impl World {
     pub(super) fn put(&mut self, number: ObjectNo, id: RecordId, row: Option<Row>) {
         let (Some(object), Some(table)) = (self.schema.get(number), self.tables.get_mut(number.0)) else { return };
         let before = table.replace(object, id, row);
+        self.changes.add(&object.name, id, before.as_ref(), table.row(id));
         if let Some(undo) = &mut self.undo {
             undo.push((number, id, before));
         }
@@ -158,7 +164,7 @@ impl World {
     pub(super) fn mark(&mut self) -> Mark {
         let outermost = self.undo.is_none();
         let undo = self.undo.get_or_insert_default();
-        Mark { at: undo.len(), outermost, tally: self.tally.clone() }
+        Mark { at: undo.len(), outermost, events: self.changes.end(), tally: self.tally.clone() }
     }
 
     /// Undoes everything since the mark. Requests that were counted stay counted.
@@ -169,9 +175,15 @@ impl World {
                 table.replace(object, id, before);
             }
         }
+        self.changes.cut(mark.events);
         self.tally.restore_writes(&mark.tally);
         self.access.stale = true;
         self.keep(&Mark { outermost: mark.outermost, ..mark });
+    }
+
+    /// True when nothing that was done can still be undone.
+    pub(super) fn settled(&self) -> bool {
+        self.undo.is_none()
     }
 
     /// Lets everything since the mark stand.

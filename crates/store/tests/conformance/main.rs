@@ -25,3 +25,4 @@ mod retention;
 mod schema;
 mod sends;
 mod shuffle;
+mod vault;

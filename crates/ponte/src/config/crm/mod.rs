@@ -2,10 +2,14 @@
 
 mod described;
 mod hubspot;
+mod salesforce;
 mod sync;
 mod triggers;
+mod zoho;
 
 pub use hubspot::{HubspotAuth, HubspotSettings};
+pub use salesforce::{Duplicates, Messages, People, SalesforceSettings, SalesforceSignIn};
+pub use zoho::ZohoSettings;
 
 use super::check::{ConfigErrors, Secrets};
 use ponte_crm::{HttpConfig, SqlConfig};
@@ -35,6 +39,10 @@ pub enum CrmKind {
     Http(Box<HttpConfig>),
     /// A database described in the configuration.
     Sql(Box<SqlConfig>),
+    /// Salesforce.
+    Salesforce(Box<SalesforceSettings>),
+    /// Zoho CRM.
+    Zoho(Box<ZohoSettings>),
 }
 
 /// What every kind has.
@@ -54,6 +62,8 @@ enum Kind {
     Hubspot,
     Http,
     Sql,
+    Salesforce,
+    Zoho,
 }
 
 impl Kind {
@@ -64,6 +74,8 @@ impl Kind {
             // What their fields mean is for whoever describes them to say.
             Self::Http => "HTTP",
             Self::Sql => "SQL",
+            Self::Salesforce => "Salesforce",
+            Self::Zoho => "Zoho CRM",
         }
     }
 }
@@ -103,6 +115,14 @@ fn one(
         Kind::Hubspot => CrmKind::Hubspot(hubspot::check(&place, read(&place, table, errors)?, secrets, errors)?),
         Kind::Http => CrmKind::Http(described::http(&place, table, secrets, errors)?),
         Kind::Sql => CrmKind::Sql(described::sql(&place, table, secrets, errors)?),
+        Kind::Salesforce => {
+            let checked = salesforce::check(&place, read(&place, table, errors)?, secrets, errors)?;
+            CrmKind::Salesforce(Box::new(checked))
+        }
+        Kind::Zoho => {
+            let raw = read(&place, table, errors)?;
+            CrmKind::Zoho(Box::new(zoho::check(&place, &common.name, raw, secrets, errors)?))
+        }
     };
     Some(CrmConnection { name: common.name, kind, sync })
 }
