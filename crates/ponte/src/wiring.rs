@@ -82,7 +82,7 @@ pub async fn assemble(settings: Settings, serve: bool) -> anyhow::Result<Assembl
         pulse: Arc::new(Pulse::default()),
     };
     world.accounts.refresh(WORKSPACE).await?;
-    let crms = settings.crms.iter().map(|crm| connections::open(crm, &egress)).collect();
+    let crms = settings.crms.iter().map(|crm| connections::open(crm, &egress)).collect::<anyhow::Result<_>>()?;
     Ok(Assembly { world, crms, store, settings })
 }
 
@@ -170,7 +170,7 @@ fn engine_settings(settings: &Settings) -> EngineSettings {
 /// When the door out can't be made.
 pub fn crms(settings: &Settings) -> anyhow::Result<Vec<Connection>> {
     let egress = egress(settings).context("[egress]")?;
-    Ok(settings.crms.iter().map(|crm| connections::open(crm, &egress)).collect())
+    settings.crms.iter().map(|crm| connections::open(crm, &egress)).collect()
 }
 
 /// A serving program: workers and listener.

@@ -189,7 +189,7 @@ fn list<T: DeserializeOwned>(table: &mut Table, section: &str, name: &str, error
 
 /// Where secrets come from.
 pub(super) struct Secrets<'a> {
-    environment: Environment<'a>,
+    pub(super) environment: Environment<'a>,
 }
 
 impl Secrets<'_> {

@@ -17,6 +17,7 @@ mod inbound;
 mod integrations;
 mod kills;
 mod nodes;
+mod own;
 mod people;
 mod repeats;
 mod retention;
