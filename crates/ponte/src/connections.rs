@@ -2,15 +2,17 @@
 //! Purpose: makes each configured CRM's port.
 //! Must not touch: what a CRM does; the store.
 
+mod keeper;
 mod salesforce;
 
 use crate::adapters::now;
 use crate::config::{CrmConnection, CrmKind, HubspotAuth, HubspotSettings};
-use crate::token_file::TokenFile;
+use keeper::Keeper;
 use ponte_crm::described::Problem;
 use ponte_crm::hubspot::{HubSpot, HubSpotAuth, HubSpotConfig};
 use ponte_crm::{Http, Salesforce, Sql, Zoho};
 use ponte_domain::ports::crm::Crm;
+use ponte_domain::ports::vault::Vault;
 use ponte_engine::connection::Connection;
 use ponte_net::{Clock, Egress};
 use std::sync::Arc;
@@ -19,7 +21,8 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// When a description is wrong, which the configuration's check has told before.
-pub fn open(crm: &CrmConnection, egress: &Egress) -> anyhow::Result<Connection> {
+pub fn open(crm: &CrmConnection, egress: &Egress, vault: &Arc<dyn Vault>) -> anyhow::Result<Connection> {
+    let keeper = || Keeper::new(Arc::clone(vault), &crm.name);
     let clock: Clock = Arc::new(now);
     let port: Arc<dyn Crm> = match &crm.kind {
         CrmKind::Hubspot(settings) => Arc::new(HubSpot::new(hubspot(settings), egress.clone(), clock)),
@@ -30,10 +33,11 @@ pub fn open(crm: &CrmConnection, egress: &Egress) -> anyhow::Result<Connection> 
         CrmKind::Sql(config) => {
             Arc::new(Sql::new(config.as_ref().clone(), clock).map_err(|problems| wrong(crm, &problems))?)
         }
-        CrmKind::Salesforce(settings) => Arc::new(Salesforce::new(salesforce::config(settings), egress.clone(), clock)),
+        CrmKind::Salesforce(settings) => {
+            Arc::new(Salesforce::new(salesforce::config(settings, keeper()), egress.clone(), clock))
+        }
         CrmKind::Zoho(settings) => {
-            let keeper = Arc::new(TokenFile::new(settings.token_file.clone()));
-            Arc::new(Zoho::new(settings.config.clone(), egress.clone(), clock, keeper))
+            Arc::new(Zoho::new(settings.config.clone(), egress.clone(), clock, Arc::new(keeper())))
         }
     };
     Ok(Connection::new(crm.name.as_str().into(), port, crm.sync.clone()))

@@ -10,7 +10,6 @@ mod connections;
 mod contacts;
 mod logging;
 mod targets;
-mod token_file;
 mod vault;
 mod wiring;
 

@@ -18,6 +18,7 @@ use ponte_domain::ports::people::People;
 use ponte_domain::ports::retention::Retention;
 use ponte_domain::ports::store::Store;
 use ponte_domain::ports::sync::CrmSync;
+use ponte_domain::ports::vault::Vault;
 use ponte_engine::World;
 use ponte_engine::account::Directory;
 use ponte_engine::connection::Connection;
@@ -82,7 +83,9 @@ pub async fn assemble(settings: Settings, serve: bool) -> anyhow::Result<Assembl
         pulse: Arc::new(Pulse::default()),
     };
     world.accounts.refresh(WORKSPACE).await?;
-    let crms = settings.crms.iter().map(|crm| connections::open(crm, &egress)).collect::<anyhow::Result<_>>()?;
+    let vault: Arc<dyn Vault> = Arc::clone(&store) as Arc<dyn Vault>;
+    let crms =
+        settings.crms.iter().map(|crm| connections::open(crm, &egress, &vault)).collect::<anyhow::Result<_>>()?;
     Ok(Assembly { world, crms, store, settings })
 }
 
@@ -168,9 +171,9 @@ fn engine_settings(settings: &Settings) -> EngineSettings {
 ///
 /// # Errors
 /// When the door out can't be made.
-pub fn crms(settings: &Settings) -> anyhow::Result<Vec<Connection>> {
+pub fn crms(settings: &Settings, vault: &Arc<dyn Vault>) -> anyhow::Result<Vec<Connection>> {
     let egress = egress(settings).context("[egress]")?;
-    settings.crms.iter().map(|crm| connections::open(crm, &egress)).collect()
+    settings.crms.iter().map(|crm| connections::open(crm, &egress, vault)).collect()
 }
 
 /// A serving program: workers and listener.

@@ -62,7 +62,7 @@ async fn people_and_messages_reach_salesforce_with_their_last_status() {
 async fn a_rotating_refresh_token_outlives_restarts() {
     let org = Salesforce::start(Config::default()).await.unwrap();
     let refresh = "refresh = { client_id = \"sim-client\", client_secret = \"sim-client-secret\", \
-                   refresh_token = \"sim-refresh-token\", token_file = \"{dir}/salesforce.token\" }";
+                   refresh_token = \"sim-refresh-token\"}";
     let mut rig = setup(&org, refresh).start().await;
     rig.graph.customer_sends(CustomerMessage::text(&phone(1), "Ana", "hello")).await.unwrap();
     // The org has no object of ours: it is a task.

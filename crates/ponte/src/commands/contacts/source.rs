@@ -1,14 +1,17 @@
 //! Where the rows of an import come from: a table, or the contacts of a CRM read into one.
 
 use super::import::{Options, SAMPLE};
+use super::open;
 use crate::config::Settings;
 use crate::contacts::from_crm;
 use crate::wiring;
 use anyhow::{Context, Result, bail};
+use ponte_domain::ports::vault::Vault;
 use ponte_tables::mapping::{ColumnUse, Guess, Mapping, slug};
 use ponte_tables::{Delimiter, Settings as Reading, ShortRows, Table};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Where the rows come from.
@@ -93,7 +96,9 @@ impl Source {
 }
 
 async fn read_crm(settings: &Settings, options: &Options, name: &str, to: &Path) -> Result<()> {
-    let crms = wiring::crms(settings)?;
+    let store = Arc::new(open(settings).await?);
+    let vault: Arc<dyn Vault> = Arc::clone(&store) as Arc<dyn Vault>;
+    let crms = wiring::crms(settings, &vault)?;
     let Some(connection) = crms.iter().find(|c| c.id.as_str() == name) else {
         let names: Vec<&str> = crms.iter().map(|c| c.id.as_str()).collect();
         bail!("--from-crm {name}: there is no such connection in [crm]; there are: {}", names.join(", "));
@@ -109,6 +114,7 @@ async fn read_crm(settings: &Settings, options: &Options, name: &str, to: &Path)
         }
     })
     .await?;
+    store.close().await;
     if on {
         eprintln!("\r\x1b[K{rows} contacts read from {name}");
     }

@@ -121,7 +121,7 @@ fn one(
         }
         Kind::Zoho => {
             let raw = read(&place, table, errors)?;
-            CrmKind::Zoho(Box::new(zoho::check(&place, &common.name, raw, secrets, errors)?))
+            CrmKind::Zoho(Box::new(zoho::check(&place, raw, secrets, errors)?))
         }
     };
     Some(CrmConnection { name: common.name, kind, sync })

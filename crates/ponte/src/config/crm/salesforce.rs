@@ -4,7 +4,6 @@ use super::super::check::{ConfigErrors, Secrets};
 use ponte_crm::salesforce::check_private_key;
 use secrecy::SecretString;
 use serde::Deserialize;
-use std::path::PathBuf;
 
 /// As written.
 #[derive(Debug, Deserialize)]
@@ -53,7 +52,6 @@ struct RawRefresh {
     client_id: String,
     client_secret: Option<String>,
     refresh_token: String,
-    token_file: PathBuf,
 }
 
 /// What new people become.
@@ -154,8 +152,6 @@ pub enum SalesforceSignIn {
         client_secret: Option<SecretString>,
         /// The first refresh token.
         refresh_token: SecretString,
-        /// Keeps those that replace it.
-        token_file: PathBuf,
     },
 }
 
@@ -203,7 +199,6 @@ pub(super) fn check(
                     client_id: refresh.client_id,
                     client_secret: secret.flatten(),
                     refresh_token,
-                    token_file: refresh.token_file,
                 }),
             }
         }

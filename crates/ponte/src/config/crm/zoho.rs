@@ -4,7 +4,6 @@ use super::super::check::{ConfigErrors, Secrets};
 use ponte_crm::zoho::{DataCentre, MessagesIn, Workflows, ZohoConfig};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use std::path::PathBuf;
 
 /// As written.
 #[derive(Debug, Deserialize)]
@@ -16,7 +15,6 @@ pub(super) struct Raw {
     refresh_token: String,
     accounts_url: Option<String>,
     api_url: Option<String>,
-    token_file: Option<PathBuf>,
     credits_per_day: Option<u32>,
     budget_percent: Option<u32>,
     concurrency: Option<u32>,
@@ -32,17 +30,9 @@ pub(super) struct Raw {
 pub struct ZohoSettings {
     /// Everything the connector needs.
     pub config: ZohoConfig,
-    /// Where its access token is kept.
-    pub token_file: PathBuf,
 }
 
-pub(super) fn check(
-    place: &str,
-    name: &str,
-    raw: Raw,
-    secrets: &Secrets<'_>,
-    errors: &mut ConfigErrors,
-) -> Option<ZohoSettings> {
+pub(super) fn check(place: &str, raw: Raw, secrets: &Secrets<'_>, errors: &mut ConfigErrors) -> Option<ZohoSettings> {
     let centre = data_centre(place, raw.data_centre.as_deref(), errors);
     let secret = secrets.get(&format!("{place} client_secret"), &raw.client_secret, errors);
     let refresh = secrets.get(&format!("{place} refresh_token"), &raw.refresh_token, errors);
@@ -86,8 +76,7 @@ pub(super) fn check(
         Some(word) => Some(word?),
         None => None,
     };
-    let token_file = raw.token_file.unwrap_or_else(|| PathBuf::from(format!("ponte-data/zoho-{name}.json")));
-    Some(ZohoSettings { config, token_file })
+    Some(ZohoSettings { config })
 }
 
 fn data_centre(place: &str, name: Option<&str>, errors: &mut ConfigErrors) -> Option<DataCentre> {
