@@ -4,10 +4,12 @@
 use crate::run::{cargo, silently, well};
 use anyhow::{Result, bail};
 use ponte_testkit::cluster::{HINT, POSTGRES_ENV, programs};
+use ponte_testkit::mariadb::MYSQL_ENV;
 use std::process::{Command, ExitCode};
 
 pub fn run() -> Result<ExitCode> {
     postgres()?;
+    mariadb();
     vendors();
     nextest();
     Ok(ExitCode::SUCCESS)
@@ -23,6 +25,16 @@ pub fn postgres() -> Result<()> {
         bail!("{HINT}");
     }
     Ok(())
+}
+
+/// Makes sure that there is a MariaDB to test the SQL connector with. False when it can't be: then those tests are left out, and say so.
+pub fn mariadb() -> bool {
+    let there = || std::env::var_os(MYSQL_ENV).is_some() || ponte_testkit::mariadb::programs().is_some();
+    if !there() {
+        // The server alone, without the service around it, and the program that its own set-up asks for defaults.
+        let _ = install("MariaDB", &["mariadb-server-core", "mariadb-client-core"]);
+    }
+    there()
 }
 
 /// Makes sure that the vendors' own client packages can be installed, by which the simulators are judged: Python with its

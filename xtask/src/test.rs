@@ -4,6 +4,7 @@
 use crate::{run, setup, tidy};
 use anyhow::{Context, Result};
 use ponte_testkit::cluster::{Cluster, Durability, POSTGRES_ENV};
+use ponte_testkit::mariadb::{MYSQL_ENV, MariaServer};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
@@ -49,14 +50,25 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
             Ok(true)
         });
     }
+    let mut mariadb = None;
+    if !arguments.quick && std::env::var_os(MYSQL_ENV).is_none() {
+        steps.step("mariadb", || {
+            if setup::mariadb() {
+                mariadb = Some(MariaServer::start()?);
+            } else {
+                println!("xtask: without MariaDB (mariadbd, mariadb-install-db) its tests are left out");
+            }
+            Ok(true)
+        });
+    }
     let nextest = setup::nextest();
     let mut verdict = None;
     steps.step("tests", || {
-        let (good, counted) = tests(nextest, arguments, cluster.as_ref())?;
+        let (good, counted) = tests(nextest, arguments, cluster.as_ref(), mariadb.as_ref())?;
         verdict = counted;
         Ok(good)
     });
-    drop(cluster);
+    drop((cluster, mariadb));
     Ok(steps.report(verdict))
 }
 
@@ -102,7 +114,12 @@ struct Verdict {
     failed: u64,
 }
 
-fn tests(nextest: bool, arguments: &Arguments, cluster: Option<&Cluster>) -> Result<(bool, Option<Verdict>)> {
+fn tests(
+    nextest: bool,
+    arguments: &Arguments,
+    cluster: Option<&Cluster>,
+    mariadb: Option<&MariaServer>,
+) -> Result<(bool, Option<Verdict>)> {
     let mut command = if nextest {
         run::cargo(&["nextest", "run", "--no-fail-fast"])
     } else {
@@ -110,12 +127,15 @@ fn tests(nextest: bool, arguments: &Arguments, cluster: Option<&Cluster>) -> Res
     };
     command.args(arguments.packages());
     match (arguments.quick, nextest) {
-        (true, true) => drop(command.args(["-E", "not test(postgres)"])),
-        (true, false) => drop(command.args(["--", "--skip", "postgres"])),
+        (true, true) => drop(command.args(["-E", "not test(postgres) and not test(mariadb)"])),
+        (true, false) => drop(command.args(["--", "--skip", "postgres", "--skip", "mariadb"])),
         (false, _) => {}
     }
     if let Some(cluster) = cluster {
         command.env(POSTGRES_ENV, cluster.url());
+    }
+    if let Some(server) = mariadb {
+        command.env(MYSQL_ENV, server.url());
     }
     if !arguments.quick && std::env::var_os(INTEROP_ENV).is_none() {
         if setup::vendors() {

@@ -162,6 +162,8 @@ public_codes! {
     COUNTRY_RULE = "country_rule", 422, "Marketing messages to the recipient's country are not sent.";
     TOO_FREQUENT = "too_frequent", 422, "The recipient has had enough marketing messages for now.";
     QUIET_HOURS = "quiet_hours", 422, "It is night where the recipient may be: the message waits.";
+    HOOK_TARGET_REFUSED = "hook_target_refused", 422, "Events are not pushed to this address.";
+    HOOK_LIMIT = "hook_limit", 422, "There are as many subscriptions as are allowed.";
     UPSTREAM_REFUSED = "upstream_refused", 502, "WhatsApp did not take the request.";
     UNAVAILABLE = "unavailable", 503, "Ponte can't store this safely now. Try again.";
     INTERNAL = "internal", 500, "Something went wrong in Ponte itself.";

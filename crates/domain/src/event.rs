@@ -94,6 +94,10 @@ event_kinds! {
     NumberChanged = "number.changed";
     /// Something that wasn't understood: kept and shown.
     Unrecognised = "webhook.unrecognised";
+    /// A subscription to events was disabled: for days its target took nothing.
+    HookDisabled = "hook.disabled";
+    /// A subscription to events was removed because its target answered that it is gone (410).
+    HookRemoved = "hook.removed";
 }
 
 /// Something that happened, to be appended.

@@ -101,6 +101,31 @@ prefixed_id!(
     ConsentId,
     "cst_"
 );
+prefixed_id!(
+    /// One subscription to events.
+    HookId,
+    "sub_"
+);
+prefixed_id!(
+    /// One event, as it is pushed to subscribers. See [`EventId::of`].
+    EventId,
+    "evt_"
+);
+
+impl EventId {
+    /// The public identifier of a stored event: its time (epoch milliseconds) and its place. With the time in it, a database that
+    /// was restored from a backup gives no second event an identifier that subscribers have seen.
+    #[must_use]
+    pub const fn of(at: crate::Millis, seq: i64) -> Self {
+        Self(Uuid::from_u64_pair(at.cast_unsigned(), seq.cast_unsigned()))
+    }
+
+    /// The place of the event with this identifier.
+    #[must_use]
+    pub const fn seq(self) -> i64 {
+        self.0.as_u64_pair().1.cast_signed()
+    }
+}
 
 macro_rules! opaque_id {
     ($(#[$doc:meta])* $name:ident) => {

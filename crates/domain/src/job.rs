@@ -19,11 +19,13 @@ pub enum JobKind {
     Notice,
     /// Ask the send gate for a message that a CRM's event wants; lane: person.
     Trigger,
+    /// Push an event to a subscriber; lane: subscription and person.
+    Hook,
 }
 
 impl JobKind {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Send, Self::Media, Self::Crm, Self::Notice, Self::Trigger];
+    pub const ALL: [Self; 6] = [Self::Send, Self::Media, Self::Crm, Self::Notice, Self::Trigger, Self::Hook];
 
     /// The stored text.
     #[must_use]
@@ -34,6 +36,7 @@ impl JobKind {
             Self::Crm => "crm",
             Self::Notice => "notice",
             Self::Trigger => "trigger",
+            Self::Hook => "hook",
         }
     }
 

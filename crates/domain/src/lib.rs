@@ -13,6 +13,7 @@ pub mod duplicates;
 pub mod error;
 pub mod event;
 pub mod fields;
+pub mod hook;
 pub mod identity;
 pub mod ids;
 pub mod inbound;

@@ -1,6 +1,6 @@
 //! # Engine
-//! Purpose: the rooms of the one-way flow, one module each: receive, ingest, gate, dispatch, media, write-back, pull, account; and their
-//! schedules.
+//! Purpose: the rooms of the one-way flow, one module each: receive, ingest, gate, dispatch, media, write-back, pull, triggers, hooks,
+//! account; and their schedules.
 //! May touch: the ports of the domain, tasks and time-outs of the runtime.
 //! Must not touch: any database, WhatsApp's or a CRM's wire format, HTTP.
 //! Invariants: every worker is a reconciler: a wake-up is a hint, the periodic look is the truth. No transaction is open during
@@ -12,6 +12,7 @@ pub mod consent;
 pub mod directory;
 pub mod dispatch;
 pub mod gate;
+pub mod hooks;
 pub mod housekeeping;
 pub mod ingest;
 pub mod media;
@@ -29,6 +30,7 @@ pub mod writeback;
 use ponte_domain::ids::{IdSource, WorkspaceId};
 use ponte_domain::policy::Places;
 use ponte_domain::ports::channel::Channel;
+use ponte_domain::ports::hooks::{Hooks, Targets};
 use ponte_domain::ports::people::People;
 use ponte_domain::ports::retention::Retention;
 use ponte_domain::ports::store::Store;
@@ -49,6 +51,10 @@ pub struct World {
     pub sync: Arc<dyn CrmSync>,
     /// What is too old: the same database.
     pub retention: Arc<dyn Retention>,
+    /// Subscriptions to events: the same database.
+    pub hooks: Arc<dyn Hooks>,
+    /// The way to their targets.
+    pub targets: Arc<dyn Targets>,
     /// WhatsApp.
     pub channel: Arc<dyn Channel>,
     /// Files.

@@ -64,6 +64,10 @@ counters! {
     crm_messages = "ponte_crm_messages_written_total";
     /// CRM rows that failed.
     crm_failures = "ponte_crm_failures_total";
+    /// Events pushed to subscribers and taken.
+    hooks_taken = "ponte_hooks_taken_total";
+    /// Calls to subscribers that failed.
+    hooks_failed = "ponte_hooks_failed_total";
     /// Files stored.
     media_stored = "ponte_media_stored_total";
     /// Settlements refused because another node had taken over.

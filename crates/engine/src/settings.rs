@@ -40,6 +40,8 @@ pub struct Settings {
     pub crm_parallel: usize,
     /// Files fetched at once.
     pub media_parallel: usize,
+    /// Subscriptions to events.
+    pub hooks: HookSettings,
     /// How long data is kept, by kind.
     pub retention: Periods,
     /// The consent flow.
@@ -50,6 +52,45 @@ pub struct Settings {
     pub reach: reach::Settings,
     /// What survives when two people become one.
     pub survivorship: survivorship::Rules,
+}
+
+/// Limits and schedules of subscriptions to events.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HookSettings {
+    /// Subscriptions there may be.
+    pub max_subscriptions: i64,
+    /// How long a target may take to answer. Milliseconds.
+    pub timeout_ms: Millis,
+    /// Calls under way at once to one target.
+    pub parallel: usize,
+    /// When a call is tried again.
+    pub retry: RetryPolicy,
+    /// A target that fails again and again is tried once in so long at least. Milliseconds.
+    pub longest_pause_ms: Millis,
+    /// A target that took nothing for so long has its subscription disabled. Milliseconds.
+    pub disable_after_ms: Millis,
+    /// How long the secret before signs too after a rotation. Milliseconds.
+    pub rotation_ms: Millis,
+}
+
+impl Default for HookSettings {
+    fn default() -> Self {
+        Self {
+            max_subscriptions: 100,
+            timeout_ms: 10 * SECOND,
+            parallel: 8,
+            // The waits that the Standard Webhooks specification gives as an example, for about five days.
+            retry: RetryPolicy {
+                first_ms: SECOND,
+                second_ms: 30 * SECOND,
+                later_ms: [5, 30, 120, 300, 600, 840, 1200, 1440, 1440, 1440].map(|m| m * MINUTE).into(),
+                give_up_after_ms: 5 * DAY,
+            },
+            longest_pause_ms: MINUTE,
+            disable_after_ms: 5 * DAY,
+            rotation_ms: DAY,
+        }
+    }
 }
 
 impl Default for Settings {
@@ -78,6 +119,7 @@ impl Default for Settings {
             crm_batch: 100,
             crm_parallel: 2,
             media_parallel: 4,
+            hooks: HookSettings::default(),
             retention: Periods::default(),
             consent: ConsentSettings::default(),
             policy: PolicySettings::default(),

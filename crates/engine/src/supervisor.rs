@@ -6,7 +6,7 @@ use crate::World;
 use crate::connection::Connection;
 use crate::dispatch::CpuMeter;
 use crate::receive::Receiver;
-use crate::{account, consent, dispatch, housekeeping, ingest, media, pull, retention, trigger, writeback};
+use crate::{account, consent, dispatch, hooks, housekeeping, ingest, media, pull, retention, trigger, writeback};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +32,8 @@ impl Engine {
         engine.keep("account", account::run);
         engine.keep("consent", consent::run);
         engine.keep("media", media::run);
+        engine.keep("hooks reader", hooks::run_reader);
+        engine.keep("hooks", hooks::run_worker);
         let numbers: Vec<_> = engine.world.directory.all().cloned().collect();
         for number in numbers {
             let cpu = Arc::clone(&cpu);

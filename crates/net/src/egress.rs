@@ -200,6 +200,15 @@ impl Egress {
         })
     }
 
+    /// Whether an address may be called, as far as can be told without looking its name up: that is done for every call.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check(&self, url: &str) -> Result<(), NetError> {
+        let url = Url::parse(url).map_err(|e| NetError::Invalid(format!("bad address: {e}")))?;
+        self.policy.check_url(&url).map_err(NetError::Refused)
+    }
+
     /// Sends a request and reads the whole answer. Any status is an answer.
     ///
     /// # Errors

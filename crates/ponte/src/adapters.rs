@@ -51,6 +51,11 @@ impl Chance for SystemChance {
     fn draw(&self) -> f64 {
         rand::random()
     }
+
+    fn secret(&self) -> [u8; 32] {
+        // The thread's generator is a cryptographic one, seeded by the system.
+        rand::random()
+    }
 }
 
 /// Identifiers that sort by time.

@@ -10,6 +10,9 @@ mod connections;
 mod contacts;
 mod logging;
 mod news;
+mod targets;
+mod token_file;
+mod vault;
 mod wiring;
 
 use clap::{Parser, Subcommand};
@@ -67,6 +70,8 @@ enum Command {
     Check(commands::check::Options),
     /// Print the documented default configuration.
     Defaults,
+    /// Subscriptions to events: list, add, pause, look at deliveries, push again.
+    Hooks(commands::hooks::Options),
     /// Show, state, ask for and export what people may be sent.
     Consent(commands::consent::Options),
 }
@@ -108,6 +113,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Migrate => commands::migrate::run(settings()?).await,
         Command::Status(options) => commands::status::run(settings()?, options).await,
         Command::Check(options) => commands::check::run(settings()?, options).await,
+        Command::Hooks(options) => commands::hooks::run(settings()?, options).await,
         Command::Consent(options) => commands::consent::run(settings()?, options).await,
         Command::Defaults => {
             print!("{}", config::DEFAULTS);

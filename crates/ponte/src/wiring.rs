@@ -6,10 +6,12 @@ use crate::adapters::{
     AppSignatures, DiskBlobs, HashedKeys, PhonePlaces, SystemChance, SystemClock, TimeIds, cpu_meter, now,
 };
 use crate::config::Settings;
-use crate::{connections, news};
+use crate::targets::EgressTargets;
+use crate::{connections, news, vault};
 use anyhow::Context;
 use ponte_domain::ids::WorkspaceId;
 use ponte_domain::ports::account::Accounts;
+use ponte_domain::ports::hooks::Hooks;
 use ponte_domain::ports::people::People;
 use ponte_domain::ports::retention::Retention;
 use ponte_domain::ports::store::Store;
@@ -65,6 +67,8 @@ pub async fn assemble(settings: Settings, serve: bool) -> anyhow::Result<Assembl
         people: Arc::clone(&store) as Arc<dyn People>,
         sync: Arc::clone(&store) as Arc<dyn CrmSync>,
         retention: Arc::clone(&store) as Arc<dyn Retention>,
+        hooks: Arc::clone(&store) as Arc<dyn Hooks>,
+        targets: Arc::new(EgressTargets(egress.clone())),
         channel: Arc::new(channel),
         blobs: Arc::new(blobs),
         clock: Arc::new(SystemClock),
@@ -77,7 +81,7 @@ pub async fn assemble(settings: Settings, serve: bool) -> anyhow::Result<Assembl
         pulse: Arc::new(Pulse::default()),
     };
     world.accounts.refresh(WORKSPACE).await?;
-    let crms = settings.crms.iter().map(|crm| connections::open(crm, &egress)).collect();
+    let crms = settings.crms.iter().map(|crm| connections::open(crm, &egress)).collect::<anyhow::Result<_>>()?;
     Ok(Assembly { world, crms, store, settings })
 }
 
@@ -99,7 +103,8 @@ pub async fn open_store(settings: &Settings, serve: bool, migrate: bool) -> anyh
         connections: settings.database_section.connections,
         migrate,
     };
-    Ok(SqlStore::open(options, now()).await?)
+    let key = vault::key(settings).context("[secrets] key")?;
+    Ok(SqlStore::open(options, now()).await?.with_vault_key(key))
 }
 
 fn egress(settings: &Settings) -> anyhow::Result<Egress> {
@@ -148,6 +153,7 @@ fn engine_settings(settings: &Settings) -> EngineSettings {
         unknown_look_ms: settings.dispatch.unknown_look_ms,
         unknown_settle_ms: settings.dispatch.unknown_settle_ms,
         unknown_give_up_ms: settings.dispatch.unknown_give_up_ms,
+        hooks: settings.hooks.clone(),
         retention: settings.retention.clone(),
         consent: settings.consent.clone(),
         policy: settings.policy.clone(),
@@ -163,7 +169,7 @@ fn engine_settings(settings: &Settings) -> EngineSettings {
 /// When the door out can't be made.
 pub fn crms(settings: &Settings) -> anyhow::Result<Vec<Connection>> {
     let egress = egress(settings).context("[egress]")?;
-    Ok(settings.crms.iter().map(|crm| connections::open(crm, &egress)).collect())
+    settings.crms.iter().map(|crm| connections::open(crm, &egress)).collect()
 }
 
 /// A serving program: workers and listener.

@@ -46,7 +46,7 @@ pub(crate) async fn append(c: &mut Conn, workspace: WorkspaceId, events: Vec<New
 }
 
 #[derive(FromRow)]
-struct EventRow {
+pub(crate) struct EventRow {
     tx: i64,
     seq: i64,
     kind: String,
@@ -58,10 +58,10 @@ struct EventRow {
     data: String,
 }
 
-const COLUMNS: &str = "tx, seq, kind, at, person_id, conversation_id, message_id, number_id, data";
+pub(crate) const COLUMNS: &str = "tx, seq, kind, at, person_id, conversation_id, message_id, number_id, data";
 
 impl EventRow {
-    fn read(self) -> Result<Event, StoreError> {
+    pub(crate) fn read(self) -> Result<Event, StoreError> {
         Ok(Event {
             cursor: EventCursor { tx: self.tx, seq: self.seq },
             kind: self.kind,
@@ -126,6 +126,20 @@ pub(crate) async fn recent(
             .await?
         }
     };
+    rows.into_iter().map(EventRow::read).collect()
+}
+
+/// Those that stand at these places.
+pub(crate) async fn at_places(c: &mut Conn, workspace: WorkspaceId, places: &[i64]) -> Result<Vec<Event>, StoreError> {
+    let rows: Vec<EventRow> = c
+        .select_in(
+            &format!("SELECT {COLUMNS} FROM event WHERE workspace_id = $1 AND "),
+            &["seq"],
+            "",
+            vals![workspace.0],
+            places.iter().map(|seq| vals![*seq]).collect(),
+        )
+        .await?;
     rows.into_iter().map(EventRow::read).collect()
 }
 

@@ -71,6 +71,7 @@ const fn topic_of(kind: JobKind) -> Topic {
         JobKind::Send => Topic::Sends,
         JobKind::Media => Topic::Media,
         JobKind::Crm | JobKind::Notice | JobKind::Trigger => Topic::Crm,
+        JobKind::Hook => Topic::Hooks,
     }
 }
 

@@ -66,6 +66,7 @@ pub(crate) async fn heartbeat(c: &mut Conn, node: &str, now: Millis) -> Result<(
         release(c, &id, now).await?;
         c.touch(Topic::Sends);
         c.touch(Topic::Crm);
+        c.touch(Topic::Hooks);
     }
     Ok(())
 }

@@ -69,6 +69,26 @@ pub(crate) async fn discard(
     }
 }
 
+/// Lets go those of a kind and scope that is no more.
+pub(crate) async fn discard_scope(
+    c: &mut Conn,
+    workspace: WorkspaceId,
+    kind: &'static str,
+    scope: &str,
+    now: Millis,
+) -> Result<(), StoreError> {
+    let rows: Vec<(Uuid,)> = c
+        .all(
+            "SELECT id FROM dead_letter WHERE workspace_id = $1 AND kind = $2 AND scope = $3",
+            vals![workspace.0, kind, scope],
+        )
+        .await?;
+    for (id,) in rows {
+        end(c, workspace, "id = $2", Val::from(id), LetterEnd::Discarded, now).await?;
+    }
+    Ok(())
+}
+
 #[derive(FromRow)]
 struct DeadRow {
     id: Uuid,

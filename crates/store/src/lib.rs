@@ -16,6 +16,7 @@ mod content;
 mod crm;
 mod events;
 mod gate;
+mod hooks;
 mod journal;
 mod lanes;
 mod leases;
@@ -33,8 +34,10 @@ mod sends;
 mod store;
 mod sync;
 mod upkeep;
+mod vault;
 mod wake;
 mod writer;
 
 pub use schema::SCHEMA_VERSION;
 pub use store::{Database, OpenError, Options, SqlStore};
+pub use vault::VaultKey;

@@ -7,9 +7,10 @@ use crate::lanes;
 use ponte_domain::Millis;
 use ponte_domain::error::StoreError;
 use ponte_domain::event::{EventKind, NewEvent};
-use ponte_domain::ids::WorkspaceId;
+use ponte_domain::ids::{ConversationId, MessageId, PersonId, WorkspaceId};
 use ponte_domain::ports::store::MediaEnd;
 use serde_json::json;
+use uuid::Uuid;
 
 pub(crate) async fn settle(
     c: &mut Conn,
@@ -33,17 +34,8 @@ pub(crate) async fn settle(
                 )
                 .await?;
             let data = json!({ "bytes": bytes, "mime_type": mime_type }).to_string();
-            let event = NewEvent {
-                kind: EventKind::MediaStored,
-                at: now,
-                person: None,
-                conversation: None,
-                message: Some(end.message),
-                number: None,
-                dedup: None,
-                data,
-            };
             if taken > 0 {
+                let event = stored(c, workspace, end.message, now, data).await?;
                 events::append(c, workspace, vec![event]).await?;
             } else {
                 // Its content was forgotten while the file was on its way.
@@ -54,4 +46,30 @@ pub(crate) async fn settle(
     }
     lanes::settle(c, workspace, now, jobs).await?;
     Ok(lost.len() as u64)
+}
+
+/// That a file is there, told in the thread of its message: whoever follows a person hears of it in order.
+async fn stored(
+    c: &mut Conn,
+    workspace: WorkspaceId,
+    message: MessageId,
+    at: Millis,
+    data: String,
+) -> Result<NewEvent, StoreError> {
+    let of: Option<(Uuid, Uuid, String)> = c
+        .first(
+            "SELECT person_id, conversation_id, number_id FROM message WHERE workspace_id = $1 AND id = $2",
+            vals![workspace.0, message.0],
+        )
+        .await?;
+    Ok(NewEvent {
+        kind: EventKind::MediaStored,
+        at,
+        person: of.as_ref().map(|(person, ..)| PersonId(*person)),
+        conversation: of.as_ref().map(|(_, conversation, _)| ConversationId(*conversation)),
+        message: Some(message),
+        number: of.map(|(.., number)| number.into()),
+        dedup: None,
+        data,
+    })
 }

@@ -1,6 +1,7 @@
 //! The store behind its port: opens a database of either kind and sends every verb to its room.
 
 use crate::conn::{Conn, Inner};
+use crate::vault::VaultKey;
 use crate::wake::Wakes;
 use crate::writer::Writer;
 use crate::{apply, consent, crm, events, gate, journal, lanes, leases, letters, look, schema, sends};
@@ -78,6 +79,7 @@ enum Readers {
 
 /// The store on SQLite or PostgreSQL.
 pub struct SqlStore {
+    pub(crate) vault_key: Option<VaultKey>,
     pub(crate) node: Arc<str>,
     readers: Readers,
     pub(crate) writer: Writer,
@@ -133,6 +135,7 @@ impl SqlStore {
             readers: Readers::Sqlite(readers),
             writer: Writer::sqlite(c, wakes.clone()),
             wakes,
+            vault_key: None,
             _lock: lock,
         })
     }
@@ -170,8 +173,16 @@ impl SqlStore {
             readers: Readers::Postgres(pool.clone()),
             writer: Writer::postgres(pool, wakes.clone(), 2),
             wakes,
+            vault_key: None,
             _lock: None,
         })
+    }
+
+    /// With the key that secrets are encrypted with.
+    #[must_use]
+    pub fn with_vault_key(mut self, key: Option<VaultKey>) -> Self {
+        self.vault_key = key;
+        self
     }
 
     pub(crate) async fn reader(&self) -> Result<Conn, StoreError> {
@@ -180,6 +191,11 @@ impl SqlStore {
             Readers::Postgres(pool) => Inner::Postgres(pool.acquire().await.map_err(|e| crate::conn::broken(&e))?),
         };
         Ok(Conn::new(inner))
+    }
+
+    /// The name of this node.
+    pub(crate) fn node(&self) -> Arc<str> {
+        Arc::clone(&self.node)
     }
 
     /// Waits until running transactions have ended and closes all connections.

@@ -49,6 +49,12 @@ impl Chance for SeededChance {
         // 53 bits fill the mantissa.
         (self.bits() >> 11) as f64 / (1_u64 << 53) as f64
     }
+
+    fn secret(&self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        bytes.chunks_exact_mut(8).for_each(|chunk| chunk.copy_from_slice(&self.bits().to_le_bytes()));
+        bytes
+    }
 }
 
 /// Identifiers from a seed: version 7, growing, different for different seeds.

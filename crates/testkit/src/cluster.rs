@@ -149,7 +149,7 @@ wait "$server""#;
     shell.spawn().context("starting postgres")
 }
 
-fn as_user(program: &Path, user: Option<(u32, u32)>) -> Command {
+pub(crate) fn as_user(program: &Path, user: Option<(u32, u32)>) -> Command {
     let mut command = Command::new(program);
     if let Some((uid, gid)) = user {
         command.uid(uid).gid(gid);
@@ -158,12 +158,12 @@ fn as_user(program: &Path, user: Option<(u32, u32)>) -> Command {
 }
 
 /// What we just made belongs to us.
-fn is_root(ours: &Path) -> Result<bool> {
+pub(crate) fn is_root(ours: &Path) -> Result<bool> {
     Ok(std::fs::metadata(ours)?.uid() == 0)
 }
 
 /// User and group of `postgres`, else of `nobody`.
-fn unprivileged() -> Result<(u32, u32)> {
+pub(crate) fn unprivileged() -> Result<(u32, u32)> {
     let mut text = String::new();
     std::fs::File::open("/etc/passwd")?.read_to_string(&mut text)?;
     let find = |name: &str| {

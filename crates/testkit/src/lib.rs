@@ -1,11 +1,12 @@
 //! # Testkit
-//! Purpose: for tests only: PostgreSQL clusters and databases, a manual clock, seeded chance and identifiers, people who don't
+//! Purpose: for tests only: PostgreSQL clusters and databases, a MariaDB, a manual clock, seeded chance and identifiers, people who don't
 //! exist, and a harness that runs the real program.
 //! May touch: temporary folders, loopback ports, processes it started itself.
 //! Must not touch: anything a test didn't make. Nothing of the product depends on it.
 //! Failure story: what a test started ends with the test, also when the test is killed.
 
 pub mod cluster;
+pub mod mariadb;
 pub mod people;
 
 #[cfg(feature = "harness")]
@@ -14,6 +15,8 @@ pub mod chance;
 pub mod clock;
 #[cfg(feature = "harness")]
 pub mod database;
+#[cfg(feature = "harness")]
+pub mod file;
 #[cfg(feature = "harness")]
 pub mod http;
 #[cfg(feature = "harness")]
@@ -27,6 +30,8 @@ pub use chance::{SeededChance, SeededIds};
 pub use clock::ManualClock;
 #[cfg(feature = "harness")]
 pub use database::{Engine, Place, TestDatabase, databases};
+#[cfg(feature = "harness")]
+pub use file::SqliteFile;
 #[cfg(feature = "harness")]
 pub use program::{Program, ProgramOptions, free_port};
 #[cfg(feature = "harness")]

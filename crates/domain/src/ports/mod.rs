@@ -3,8 +3,10 @@
 pub mod account;
 pub mod channel;
 pub mod crm;
+pub mod hooks;
 pub mod people;
 pub mod retention;
 pub mod store;
 pub mod sync;
+pub mod vault;
 pub mod world;

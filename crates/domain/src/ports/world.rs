@@ -13,10 +13,12 @@ pub trait Clock: Send + Sync {
     async fn sleep_ms(&self, ms: Millis);
 }
 
-/// Chance, for jitter. Passed in, so that a run can be repeated.
+/// Chance, for jitter and secrets. Passed in, so that a run can be repeated.
 pub trait Chance: Send + Sync {
     /// A number in 0..1.
     fn draw(&self) -> f64;
+    /// Bytes that nobody can guess, for a secret.
+    fn secret(&self) -> [u8; 32];
 }
 
 /// Why a file can't be kept.

@@ -9,6 +9,7 @@ pub mod dead_letters;
 pub mod demo;
 pub mod events;
 pub mod fields;
+pub mod hooks;
 pub mod journal;
 pub mod messages;
 pub mod migrate;

@@ -2,9 +2,10 @@
 
 use super::contacts::RawContacts;
 use super::crm::{RawTrigger, check_triggers};
+use super::hooks::RawHooks;
 use super::sections::{
     ApiKey, AppSettings, DatabaseSection, Dispatch, Egress, Log, NumberSettings, RawApp, RawConsent, RawKey, RawNumber,
-    RawPolicy, RawRetention, Server, Settings, Storage, WhatsApp,
+    RawPolicy, RawRetention, RawSecrets, Server, Settings, Storage, WhatsApp,
 };
 use ponte_domain::ports::store::SendLimits;
 use ponte_domain::rate::Limit;
@@ -76,7 +77,8 @@ pub(super) fn read(mut table: Table, environment: Environment<'_>, errors: &mut 
     let mut one = |name: &str| table.remove(name).unwrap_or(Value::Table(Table::new()));
     let (server, database, storage, log) = (one("server"), one("database"), one("storage"), one("log"));
     let (dispatch, retry, egress, retention) = (one("dispatch"), one("retry"), one("egress"), one("retention"));
-    let (consent, policy, contacts) = (one("consent"), one("policy"), one("contacts"));
+    let own_secrets = one("secrets");
+    let (consent, policy, contacts, hooks) = (one("consent"), one("policy"), one("contacts"), one("hooks"));
     for name in table.keys() {
         errors.add(format!("[{name}]"), "there is no such section", "see config.default.toml for all settings");
     }
@@ -92,7 +94,10 @@ pub(super) fn read(mut table: Table, environment: Environment<'_>, errors: &mut 
     let policy =
         section::<RawPolicy>("policy", policy, errors).and_then(|raw| super::consent::check_policy(raw, errors));
     let contacts = section::<RawContacts>("contacts", contacts, errors).map(|raw| super::contacts::check(raw, errors));
+    let hooks = section::<RawHooks>("hooks", hooks, errors).map(|raw| super::hooks::check(raw, errors));
     let secrets = Secrets { environment };
+    let own_secrets = section::<RawSecrets>("secrets", own_secrets, errors);
+    let secrets_key = own_secrets.filter(|s| !s.key.is_empty()).and_then(|s| check_key(&s.key, &secrets, errors));
     let apps = apps.into_iter().enumerate().filter_map(|(i, app)| check_app(i, app, &secrets, errors)).collect();
     let plan = dispatch.as_ref().and_then(|d| d.plan.limit());
     let numbers = check_numbers(numbers, plan, &secrets, errors);
@@ -120,11 +125,13 @@ pub(super) fn read(mut table: Table, environment: Environment<'_>, errors: &mut 
         api_keys,
         crms,
         triggers,
+        secrets_key,
         allow_private: egress?.allow_private,
         consent: consent?,
         policy,
         reach,
         contacts: contacts?,
+        hooks: hooks?,
     })
 }
 
@@ -182,7 +189,7 @@ fn list<T: DeserializeOwned>(table: &mut Table, section: &str, name: &str, error
 
 /// Where secrets come from.
 pub(super) struct Secrets<'a> {
-    environment: Environment<'a>,
+    pub(super) environment: Environment<'a>,
 }
 
 impl Secrets<'_> {
@@ -294,6 +301,15 @@ fn check_keys(keys: Vec<RawKey>, secrets: &Secrets<'_>, errors: &mut ConfigError
         checked.push(ApiKey { name: key.name, token });
     }
     checked
+}
+
+fn check_key(text: &str, secrets: &Secrets<'_>, errors: &mut ConfigErrors) -> Option<SecretString> {
+    let key = secrets.get("[secrets] key", text, errors)?;
+    if let Err(problem) = crate::vault::read(key.expose_secret()) {
+        errors.add("[secrets] key", problem.to_string(), "several nodes have the same one");
+        return None;
+    }
+    Some(key)
 }
 
 fn check_whatsapp(whatsapp: &WhatsApp, errors: &mut ConfigErrors) {

@@ -7,6 +7,7 @@ mod check;
 mod consent;
 mod contacts;
 mod crm;
+mod hooks;
 mod load;
 mod sections;
 

@@ -46,6 +46,8 @@ pub struct Settings {
     pub api_keys: Vec<ApiKey>,
     /// `[[crm.connections]]`
     pub crms: Vec<CrmConnection>,
+    /// `[secrets] key`
+    pub secrets_key: Option<SecretString>,
     /// `[[crm.triggers]]`
     pub triggers: Vec<Trigger>,
     /// `[egress] allow_private`
@@ -56,6 +58,8 @@ pub struct Settings {
     pub policy: PolicySettings,
     /// `[contacts]`
     pub contacts: Contacts,
+    /// `[hooks]`
+    pub hooks: ponte_engine::settings::HookSettings,
     /// `[policy]`: when a line counts as dead.
     pub reach: ponte_domain::reach::Settings,
 }
@@ -243,6 +247,13 @@ pub(super) struct RawRetention {
     pub(super) merges_days: u32,
     pub(super) audit_days: u32,
     pub(super) people_days: u32,
+}
+
+/// `[secrets]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSecrets {
+    pub(super) key: String,
 }
 
 /// `[storage]`

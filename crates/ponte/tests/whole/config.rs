@@ -52,6 +52,19 @@ kind = "hubspot"
 name = "sales"
 kind = "salesfarce"
 token = "t"
+[[crm.connections]]
+name = "books"
+kind = "zoho"
+data_centre = "uk"
+client_id = "1000.X"
+client_secret = "env:PONTE_TEST_NOT_SET"
+refresh_token = "r"
+concurrency = 99
+messages = "mail"
+run_workflows = "sometimes"
+phone_fields = ["Mobile Phone"]
+notification_token = "short"
+api_url = "www.zohoapis.eu"
 "#;
     std::fs::write(&path, config).unwrap();
     let env = [("PONTE__SERVER__LISTN", "x"), ("PONTE__JOURNAL__RETENTION_DAYS", "many")];
@@ -78,6 +91,14 @@ token = "t"
             ("[[crm.connections]] Hub Spot", "rename it"),
             ("exactly one of token and oauth", "service key"),
             ("[[crm.connections]] sales:", "salesfarce"),
+            ("[[crm.connections]] books data_centre", "write us, eu"),
+            ("[[crm.connections]] books client_secret", "set PONTE_TEST_NOT_SET"),
+            ("[[crm.connections]] books concurrency", "give 1 to 25"),
+            ("[[crm.connections]] books messages", "write auto, module or notes"),
+            ("[[crm.connections]] books run_workflows", "write never, messages or always"),
+            ("[[crm.connections]] books phone_fields", "API names"),
+            ("[[crm.connections]] books notification_token", "openssl rand -hex 20"),
+            ("[[crm.connections]] books api_url", "write https://"),
             ("PONTE__SERVER__LISTN", "there is no setting"),
             ("PONTE__JOURNAL__RETENTION_DAYS", "integer"),
         ] {

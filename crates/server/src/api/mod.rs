@@ -1,8 +1,9 @@
-//! The API for programs: send, look at messages, events, the journal and dead letters.
+//! The API for programs: send, look at messages, events, the journal and dead letters, subscribe to events.
 //! Every call needs a key: `Authorization: Bearer …`.
 
 mod consent;
 mod crm;
+mod hooks;
 mod media;
 mod triggers;
 
@@ -56,6 +57,7 @@ pub(crate) fn routes() -> Router<App> {
         .route("/api/v1/dead-letters", get(dead_letters))
         .route("/api/v1/dead-letters/{id}/retry", post(retry))
         .route("/api/v1/dead-letters/{id}/discard", post(discard))
+        .merge(hooks::routes())
 }
 
 pub(crate) async fn not_found() -> Problem {

@@ -49,6 +49,28 @@ async fn conditions_compare_by_the_type_of_their_column() {
 }
 
 #[tokio::test]
+async fn a_number_is_found_as_it_is_written_and_not_otherwise() {
+    let (_zoho, client) = started(Config::default()).await;
+    let rows = vec![
+        json!({"Last_Name": "A", "Mobile": "+5511987654321"}),
+        json!({"Last_Name": "B", "Phone": "5511987654321"}),
+        json!({"Last_Name": "C", "Phone": "+55 11 98765-4321"}),
+        json!({"Last_Name": "D", "Phone": "112"}),
+    ];
+    client.person_makes("Contacts", rows).await;
+    for (filter, expected) in [
+        ("Phone in ('+5511987654321', '5511987654321')", "B"),
+        ("(Mobile in ('+5511987654321') or Phone in ('5511987654321'))", "A,B"),
+        ("(Mobile = '+5511987654321' or Last_Name = 'C')", "A,C"),
+        ("(Mobile = '+5511987654321' and Phone is null)", "A"),
+        ("Phone in ('112', '5511987654321')", "B,D"),
+        ("Phone not in ('5511987654321')", "C,D"),
+    ] {
+        assert_eq!(names(&client, filter).await, expected, "{filter}");
+    }
+}
+
+#[tokio::test]
 async fn a_query_that_is_none_says_why() {
     let (_zoho, client) = started(Config::default()).await;
     for (query, code) in [

@@ -18,6 +18,7 @@ mod unmerge;
 
 pub(crate) use erase::known as known_as_erased;
 pub(crate) use erase::remove;
+pub(crate) use log::append as note;
 pub(crate) use marks::relabel;
 pub(crate) use packed::unpack;
 

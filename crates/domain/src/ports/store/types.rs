@@ -480,11 +480,13 @@ pub enum Topic {
     Crm,
     /// There are new events.
     Events,
+    /// Lanes of subscriptions have something, or there is a new subscription.
+    Hooks,
 }
 
 impl Topic {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Journal, Self::Sends, Self::Media, Self::Crm, Self::Events];
+    pub const ALL: [Self; 6] = [Self::Journal, Self::Sends, Self::Media, Self::Crm, Self::Events, Self::Hooks];
 }
 
 /// The consent ledger of one person.

@@ -1,14 +1,18 @@
 //! Checking `[[crm.connections]]`: what all kinds have here, what one kind has in its own file.
 
+mod described;
 mod hubspot;
 mod salesforce;
 mod sync;
 mod triggers;
+mod zoho;
 
 pub use hubspot::{HubspotAuth, HubspotSettings};
 pub use salesforce::{Duplicates, Messages, People, SalesforceSettings, SalesforceSignIn};
+pub use zoho::ZohoSettings;
 
 use super::check::{ConfigErrors, Secrets};
+use ponte_crm::{HttpConfig, SqlConfig};
 use ponte_engine::connection::SyncSettings;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -31,8 +35,14 @@ pub struct CrmConnection {
 pub enum CrmKind {
     /// HubSpot.
     Hubspot(HubspotSettings),
+    /// An API described in the configuration.
+    Http(Box<HttpConfig>),
+    /// A database described in the configuration.
+    Sql(Box<SqlConfig>),
     /// Salesforce.
     Salesforce(Box<SalesforceSettings>),
+    /// Zoho CRM.
+    Zoho(Box<ZohoSettings>),
 }
 
 /// What every kind has.
@@ -50,7 +60,10 @@ struct Common {
 #[serde(rename_all = "lowercase")]
 enum Kind {
     Hubspot,
+    Http,
+    Sql,
     Salesforce,
+    Zoho,
 }
 
 impl Kind {
@@ -58,7 +71,11 @@ impl Kind {
     const fn product(self) -> &'static str {
         match self {
             Self::Hubspot => "HubSpot",
+            // What their fields mean is for whoever describes them to say.
+            Self::Http => "HTTP",
+            Self::Sql => "SQL",
             Self::Salesforce => "Salesforce",
+            Self::Zoho => "Zoho CRM",
         }
     }
 }
@@ -96,9 +113,15 @@ fn one(
     let sync = sync::check(&place, common.sync, common.mapping, common.kind.product(), errors);
     let kind = match common.kind {
         Kind::Hubspot => CrmKind::Hubspot(hubspot::check(&place, read(&place, table, errors)?, secrets, errors)?),
+        Kind::Http => CrmKind::Http(described::http(&place, table, secrets, errors)?),
+        Kind::Sql => CrmKind::Sql(described::sql(&place, table, secrets, errors)?),
         Kind::Salesforce => {
             let checked = salesforce::check(&place, read(&place, table, errors)?, secrets, errors)?;
             CrmKind::Salesforce(Box::new(checked))
+        }
+        Kind::Zoho => {
+            let raw = read(&place, table, errors)?;
+            CrmKind::Zoho(Box::new(zoho::check(&place, &common.name, raw, secrets, errors)?))
         }
     };
     Some(CrmConnection { name: common.name, kind, sync })
