@@ -9,6 +9,7 @@ mod config;
 mod connections;
 mod contacts;
 mod logging;
+mod news;
 mod targets;
 mod vault;
 mod wiring;

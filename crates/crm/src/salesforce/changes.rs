@@ -97,7 +97,7 @@ impl Salesforce {
             changes.extend(found.records.iter().filter_map(|row| {
                 let id = id_of(row)?;
                 Some(match state(row) {
-                    State::Live => CrmChange::Record(record(row, fields, &shape)?),
+                    State::Live => CrmChange::Record(record(row, fields, &shape, now)?),
                     State::Became(into) => CrmChange::Merged { from: id, into },
                     State::Gone => CrmChange::Gone { id },
                 })

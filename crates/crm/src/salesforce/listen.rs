@@ -165,8 +165,12 @@ impl Client {
                 if ear.schemas.len() >= MOST_SCHEMAS {
                     ear.schemas.clear();
                 }
-                let schema = self.schema(&event.schema).await?;
-                ear.schemas.insert(event.schema.clone(), schema);
+                match self.schema(&event.schema).await {
+                    Ok(schema) => drop(ear.schemas.insert(event.schema.clone(), schema)),
+                    // A schema that isn't told must not hold up what comes behind.
+                    Err(error) if error.class == ErrorClass::Configuration => {}
+                    Err(error) => return Err(error),
+                }
             }
             let schema = ear.schemas.get(&event.schema).unwrap_or(&Value::Null);
             // What can't be read says at least that something happened.

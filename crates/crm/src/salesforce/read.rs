@@ -8,6 +8,7 @@ use super::shape::{KEY, Shape};
 use super::soql::{MOST_ADDRESS, encoded, is_name, list, long_id, moment, quoted, time_millis};
 use ponte_domain::crm::{CrmKind, CrmPage, CrmRecord};
 use ponte_domain::error::{CallError, ErrorClass};
+use ponte_domain::{Millis, SECOND};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 
@@ -43,7 +44,10 @@ impl Salesforce {
             None => None,
         };
         let next = next.filter(|next| after.as_ref() != Some(next));
-        Ok(CrmPage { records: found.records.iter().filter_map(|r| record(r, fields, &shape)).collect(), next })
+        Ok(CrmPage {
+            records: found.records.iter().filter_map(|r| record(r, fields, &shape, self.client.now())).collect(),
+            next,
+        })
     }
 
     /// Which records of an object are ours to read. Where people are leads, contacts count only when they were linked.
@@ -111,7 +115,7 @@ impl Salesforce {
                 for row in self.client.query(&soql, true).await?.records {
                     let Some(id) = id_of(&row) else { continue };
                     let read = match state(&row) {
-                        State::Live => record(&row, fields, &shape).map_or(Read::Gone, Read::There),
+                        State::Live => record(&row, fields, &shape, self.client.now()).map_or(Read::Gone, Read::There),
                         State::Became(id) => Read::Became(id),
                         State::Gone => Read::Gone,
                     };
@@ -171,8 +175,9 @@ pub(super) fn id_of(row: &Value) -> Option<String> {
     row.get("Id").and_then(Value::as_str).and_then(long_id)
 }
 
-/// A record with these fields.
-pub(super) fn record(row: &Value, fields: &[String], shape: &Shape) -> Option<CrmRecord> {
+/// A record with these fields. Salesforce's times have seconds. A change counts as one of the second's end, or of now when that isn't
+/// over: of two changes within one second the one that is read later must not seem to be as old as the other.
+pub(super) fn record(row: &Value, fields: &[String], shape: &Shape, now: Millis) -> Option<CrmRecord> {
     let value = |name: &String| match (row.get(name), shape.kind(name)) {
         (Some(Value::String(text)), Some(CrmKind::Moment)) => {
             moment(text).map_or_else(|| Value::from(text.as_str()), |at| Value::String(time_millis(at)))
@@ -184,9 +189,17 @@ pub(super) fn record(row: &Value, fields: &[String], shape: &Shape) -> Option<Cr
     Some(CrmRecord {
         id: id_of(row)?,
         person: row.get(KEY).and_then(Value::as_str).and_then(|key| key.parse().ok()),
-        modified_at: row.get("SystemModstamp").and_then(Value::as_str).and_then(moment),
+        modified_at: row
+            .get("SystemModstamp")
+            .and_then(Value::as_str)
+            .and_then(moment)
+            .map(|at| within_second(at, now)),
         values: fields.iter().map(value).collect(),
     })
+}
+
+fn within_second(at: Millis, now: Millis) -> Millis {
+    (at + SECOND - 1).min(now.max(at))
 }
 
 /// Names of fields go into queries as they stand.
@@ -196,4 +209,16 @@ pub(super) fn checked(fields: &[String]) -> Result<(), CallError> {
     }
     let title = "a name that can't be a field's";
     Err(CallError::new(ErrorClass::Configuration, "fields_invalid", title))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::within_second;
+
+    #[test]
+    fn a_change_is_as_late_in_its_second_as_it_can_be() {
+        assert_eq!(within_second(5_000, 5_300), 5_300, "the second isn't over");
+        assert_eq!(within_second(5_000, 9_000), 5_999);
+        assert_eq!(within_second(5_000, 4_000), 5_000, "our clock is behind");
+    }
 }

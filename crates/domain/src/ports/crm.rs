@@ -95,7 +95,8 @@ pub trait Crm: Send + Sync {
     }
 
     /// Waits until the CRM says that something changed, where it has a stream of such news that we open. `None`: it has none, or it
-    /// wasn't set up, and asking again is of no use. One asks at a time. What is told is a hint, as a notification's.
+    /// wasn't set up, and asking again is of no use. One asks at a time; whoever gives up waiting misses nothing. What is told is a
+    /// hint, as a notification's.
     ///
     /// # Errors
     /// Classified like any call; the next call opens the stream again.

@@ -160,6 +160,20 @@ async fn leads_and_their_contacts_are_heard_and_strangers_objects_are_not() {
 }
 
 #[tokio::test]
+async fn fields_that_are_made_meanwhile_hold_nothing_up() {
+    let rig = rig(Config::default(), |_| {}).await;
+    heard(&rig).await;
+    let before = rig.make("Contact", json!({"LastName": "Before"})).await;
+    rig.crm.prepare().await.unwrap();
+    let after = rig.make("Contact", json!({"LastName": "After"})).await;
+    let mut told = BTreeSet::new();
+    while told.len() < 2 {
+        told.extend(heard(&rig).await);
+    }
+    assert_eq!(told, BTreeSet::from([changed(&before), changed(&after)]));
+}
+
+#[tokio::test]
 async fn what_was_undone_is_not_told_and_what_we_write_is() {
     let rig = rig(Config::default(), |_| {}).await;
     rig.crm.prepare().await.unwrap();

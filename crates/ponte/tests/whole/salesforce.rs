@@ -238,3 +238,27 @@ async fn both_sides_stay_in_step_through_changes_merges_and_deletions() {
     assert!(run["gone"].as_i64().unwrap() >= 1, "{run}");
     assert!(person(&rig, "+886912345678").await.is_some());
 }
+
+#[tokio::test]
+async fn the_stream_of_changes_brings_them_without_an_address_of_ours() {
+    let org = Salesforce::start(Config::default()).await.unwrap();
+    package::deploy(&org.base_url()).await;
+    let stream = format!("{CLIENT}\nchange_data_capture = true\npubsub_url = \"{}\"", org.base_url());
+    let mut rig = setup(&org, &stream).start().await;
+    eventually(LONG, "the stream is open", || async {
+        (org.stats().requests.get("gRPC Subscribe") == Some(&1)).then_some(())
+    })
+    .await;
+    let ana = made(&org, json!({"LastName": "Lima", "MobilePhone": "+886912345678", "MailingCity": "Taipei"})).await;
+    becomes(&rig, "+886912345678", "city", "Taipei").await;
+    acts(&org, "PATCH", &format!("Contact/{ana}"), &json!({"values": {"MailingCity": "Kaohsiung"}})).await;
+    becomes(&rig, "+886912345678", "city", "Kaohsiung").await;
+    // Away for a moment, ours or theirs.
+    org.end_streams();
+    acts(&org, "PATCH", &format!("Contact/{ana}"), &json!({"values": {"MailingCity": "Tainan"}})).await;
+    becomes(&rig, "+886912345678", "city", "Tainan").await;
+    rig.program.terminate(LONG).await.unwrap();
+    acts(&org, "PATCH", &format!("Contact/{ana}"), &json!({"values": {"MailingCity": "Hsinchu"}})).await;
+    rig.program.restart().await.unwrap();
+    becomes(&rig, "+886912345678", "city", "Hsinchu").await;
+}

@@ -93,8 +93,8 @@ impl Log {
     }
 }
 
-/// The schema of an object's events.
-pub(super) fn schema(object: &SObject) -> Value {
+/// The schema of an object's events when it had so many fields.
+pub(super) fn schema(object: &SObject, count: usize) -> Value {
     let list = || json!({"type": "array", "items": "string"});
     let mut fields =
         vec![json!({"name": "ChangeEventHeader", "type": {"type": "record", "name": "ChangeEventHeader", "fields": [
@@ -105,7 +105,7 @@ pub(super) fn schema(object: &SObject) -> Value {
         {"name": "commitNumber", "type": "long"}, {"name": "commitUser", "type": "string"},
         {"name": "nulledFields", "type": list()}, {"name": "diffFields", "type": list()},
         {"name": "changedFields", "type": list()}]}})];
-    let told = object.fields().filter(|(_, field)| field.name != "Id");
+    let told = object.fields().take(count).filter(|(_, field)| field.name != "Id");
     fields.extend(told.map(|(_, field)| json!({"name": field.name, "type": ["null", "string"], "default": null})));
     let name = event_name(&object.name);
     json!({"type": "record", "name": name, "namespace": "com.sforce.eventbus", "fields": fields})

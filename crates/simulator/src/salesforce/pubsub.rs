@@ -90,10 +90,13 @@ fn schema_id(object: &SObject) -> String {
 
 fn schema(world: &World, request: &Bytes) -> Result<Vec<u8>, End> {
     let asked = fields(request).and_then(|f| text_of(&f, 1)).ok_or(INVALID)?;
-    let found = world.schema.all().find(|(_, object)| schema_id(object) == asked);
-    let (_, object) = found.ok_or(End(5, "sfdc.platform.eventbus.grpc.schema.not.found"))?;
+    // Fields are only added: a schema of before has the first ones of them.
+    let unknown = End(5, "sfdc.platform.eventbus.grpc.schema.not.found");
+    let (name, count) = asked.rsplit_once('-').ok_or(unknown)?;
+    let count = count.parse::<usize>().map_err(|_| unknown)?;
+    let (_, object) = world.schema.find(name).filter(|(_, o)| count <= o.fields().count()).ok_or(unknown)?;
     let mut out = Vec::new();
-    put(&mut out, 1, changes::schema(object).to_string().as_bytes());
+    put(&mut out, 1, changes::schema(object, count).to_string().as_bytes());
     put(&mut out, 2, asked.as_bytes());
     Ok(out)
 }
