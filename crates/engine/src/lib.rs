@@ -16,6 +16,7 @@ pub mod hooks;
 pub mod housekeeping;
 pub mod ingest;
 pub mod media;
+pub mod news;
 pub mod people;
 pub mod pull;
 pub mod pulse;

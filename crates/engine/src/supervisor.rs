@@ -6,7 +6,9 @@ use crate::World;
 use crate::connection::Connection;
 use crate::dispatch::CpuMeter;
 use crate::receive::Receiver;
-use crate::{account, consent, dispatch, hooks, housekeeping, ingest, media, pull, retention, trigger, writeback};
+use crate::{
+    account, consent, dispatch, hooks, housekeeping, ingest, media, news, pull, retention, trigger, writeback,
+};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +45,8 @@ impl Engine {
             let id = crm.id.clone();
             engine.keep("write-back reader", move |world, stop| writeback::run_reader(world, id.clone(), stop));
             let read = crm.clone();
+            let told = crm.clone();
+            engine.keep("news", move |world, stop| news::run(world, told.clone(), stop));
             let asked = crm.clone();
             engine.keep("triggers", move |world, stop| trigger::run(world, asked.clone(), stop));
             engine.keep("pull", move |world, stop| pull::run(world, read.clone(), stop));

@@ -9,7 +9,6 @@ mod config;
 mod connections;
 mod contacts;
 mod logging;
-mod news;
 mod targets;
 mod vault;
 mod wiring;

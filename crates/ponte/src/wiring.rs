@@ -7,7 +7,7 @@ use crate::adapters::{
 };
 use crate::config::Settings;
 use crate::targets::EgressTargets;
-use crate::{connections, news, vault};
+use crate::{connections, vault};
 use anyhow::Context;
 use ponte_domain::ids::WorkspaceId;
 use ponte_domain::ports::account::Accounts;
@@ -36,7 +36,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 /// The one workspace of an installation.
 pub const WORKSPACE: WorkspaceId = WorkspaceId(1);
@@ -183,7 +182,6 @@ pub struct Running {
     pub world: World,
     store: Arc<SqlStore>,
     engine: Engine,
-    news: TaskTracker,
     listener: tokio::task::JoinHandle<()>,
     stop: CancellationToken,
     draining: Arc<AtomicBool>,
@@ -220,9 +218,8 @@ pub async fn start(assembly: Assembly, metrics: Arc<dyn Fn() -> String + Send + 
     let listener = tokio::spawn(server.run(stop.clone()));
     // Known before anything is claimed: were it killed at once, others would free what it held.
     world.store.heartbeat(now()).await?;
-    let news = news::start(&world, &crms, &stop);
     let engine = Engine::start(world.clone(), Some(receiver), crms, cpu_meter());
-    Ok(Running { address, world, store, engine, news, listener, stop, draining })
+    Ok(Running { address, world, store, engine, listener, stop, draining })
 }
 
 impl Running {
@@ -231,7 +228,6 @@ impl Running {
         self.draining.store(true, Ordering::Relaxed);
         self.stop.cancel();
         let _ = self.listener.await;
-        self.news.wait().await;
         self.engine.stop().await;
         self.store.close().await;
     }

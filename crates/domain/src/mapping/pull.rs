@@ -26,6 +26,8 @@ pub struct Link {
     pub record: String,
     /// What was agreed on; `None` when they never met.
     pub base: Option<Base>,
+    /// The CRM said that the record is gone. It may come back, or turn out to be merged.
+    pub gone: bool,
 }
 
 /// What is stored about the records of a page.
@@ -108,8 +110,6 @@ pub struct Pulled {
     pub consent: Vec<Entry>,
     /// Links to be written, each person once.
     pub links: Vec<Link>,
-    /// Records whose link is to be dropped: they became part of others.
-    pub unlinked: Vec<String>,
     /// Records that were deleted.
     pub gone: Vec<String>,
     /// Who changed and how.
@@ -172,7 +172,7 @@ struct Room<'a> {
 /// Decides what a page does.
 #[must_use]
 pub fn decide(changes: &[CrmChange], view: View, context: &Context<'_>) -> Pulled {
-    let by_person = view.links.iter().map(|l| (l.person, l.record.clone())).collect();
+    let by_person = view.links.iter().filter(|l| !l.gone).map(|l| (l.person, l.record.clone())).collect();
     let by_record = view.links.iter().map(|l| (l.record.clone(), l.clone())).collect();
     let mut room = Room {
         context,
@@ -189,7 +189,7 @@ pub fn decide(changes: &[CrmChange], view: View, context: &Context<'_>) -> Pulle
         match change {
             CrmChange::Record(record) => room.record(record),
             CrmChange::Gone { id } => {
-                if room.by_record.contains_key(id) {
+                if room.by_record.get(id).is_some_and(|l| !l.gone) {
                     room.pulled.gone.push(id.clone());
                 }
                 room.pulled.counts.gone += 1;
@@ -216,7 +216,7 @@ impl Room<'_> {
         };
         let known = self.by_record.get(&record.id);
         let base = known.and_then(|l| l.base.clone()).unwrap_or_default();
-        let (first_time, before) = (known.is_none_or(|l| l.base.is_none()), base.clone());
+        let (first_time, before) = (known.is_none_or(|l| l.base.is_none() || l.gone), base.clone());
         let Some(facts) = self.view.facts.get(&person) else { return };
         let source = format!("crm:{}", self.context.connection);
         let meeting = Meeting {
@@ -246,7 +246,7 @@ impl Room<'_> {
         }
         skips.extend(self.triggers(person, record));
         if first_time || before != met.base {
-            let link = Link { person, record: record.id.clone(), base: Some(met.base) };
+            let link = Link { person, record: record.id.clone(), base: Some(met.base), gone: false };
             self.link(link);
         }
         self.left_out(record, Some(person), skips);
@@ -397,13 +397,13 @@ impl Room<'_> {
         let Some(old) = self.by_record.remove(from) else { return };
         self.linked.remove(&old.person);
         match self.by_record.get(into) {
+            // The link stays with whoever is merged: should that fail now, the next word of it finds both again.
             Some(stays) if stays.person != old.person => {
                 self.pulled.same.push((stays.person, old.person));
-                self.pulled.unlinked.push(from.to_owned());
                 self.by_person.remove(&old.person);
             }
             Some(_) => {}
-            None => self.link(Link { record: into.to_owned(), ..old }),
+            None => self.link(Link { record: into.to_owned(), gone: false, ..old }),
         }
     }
 

@@ -13,7 +13,7 @@ mod marks;
 mod merge;
 mod moves;
 mod packed;
-mod pairs;
+pub(crate) mod pairs;
 mod unmerge;
 
 pub(crate) use erase::known as known_as_erased;

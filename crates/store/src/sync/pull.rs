@@ -4,7 +4,7 @@
 use super::facts::{facts, links_of_people, links_of_records};
 use super::{patch, runs};
 use crate::conn::{Conn, Val, vals};
-use crate::people::{erase, fields, import, log};
+use crate::people::{erase, fields, import, log, pairs};
 use crate::{apply, consent, events, lanes};
 use ponte_domain::error::StoreError;
 use ponte_domain::event::{EventKind, NewEvent};
@@ -14,7 +14,7 @@ use ponte_domain::job::{JobKind, NewJob};
 use ponte_domain::mapping::pull::{Counts, Link, Pulled, Touched, View};
 use ponte_domain::mapping::trigger::Fired;
 use ponte_domain::people::phone;
-use ponte_domain::ports::people::NewAudit;
+use ponte_domain::ports::people::{DuplicatePair, NewAudit};
 use ponte_domain::ports::sync::{PullFn, PullPage};
 use ponte_domain::{Millis, crm::CrmChange};
 use serde_json::json;
@@ -34,6 +34,15 @@ pub(super) async fn apply(
     runs::file(c, workspace, &page.connection, &pulled.skips, now).await?;
     tell(c, workspace, page, &pulled).await?;
     triggered(c, workspace, page, &pulled).await?;
+    // Merged right afterwards; should that not come to pass, somebody sees that it is due.
+    let pair = |(a, b): &(PersonId, PersonId)| DuplicatePair {
+        a: *a.min(b),
+        b: *a.max(b),
+        score: 1_000,
+        reasons: vec!["crm_merged".to_owned()],
+        found_at: now,
+    };
+    pairs::file(c, workspace, &pulled.same.iter().map(pair).collect::<Vec<_>>()).await?;
     if let Some(run) = page.run {
         let n = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         let told = n(pulled.touched.iter().filter(|t| t.tell).count());
@@ -168,10 +177,6 @@ async fn links(
     now: Millis,
 ) -> Result<(), StoreError> {
     let at = |record: &String| vals![workspace.0, connection.as_str(), record.as_str()];
-    for record in &pulled.unlinked {
-        c.exec("DELETE FROM crm_contact WHERE workspace_id = $1 AND connection = $2 AND crm_id = $3", at(record))
-            .await?;
-    }
     for record in &pulled.gone {
         let key = at(record).into_iter().chain(vals![now]).collect();
         c.exec("UPDATE crm_contact SET gone_at = $4 WHERE workspace_id = $1 AND connection = $2 AND crm_id = $3", key)

@@ -1,35 +1,70 @@
 //! # News
-//! Purpose: listens to the CRMs that have a stream of news ([`Crm::listen`]) and files what they tell, as a notification that was posted
-//! to us would be. One node at a time listens to a connection: what is heard counts against the org's allowance.
-//! May touch: the port's `listen`, the lease, `file_notices`. Must not touch: records; who reads the hints looks at them again.
+//! Purpose: has the CRMs tell of changes as they happen: asks those that notify an address of ours to do so, again before that ends, and
+//! listens to those that have a stream of news ([`Crm::listen`]). What is heard is filed as a notification that was posted to us would be.
+//! One node at a time does it for a connection: what is heard may count against the account's allowance.
+//! May touch: the port's `subscribe` and `listen`, the lease, `file_notices`.
+//! Must not touch: records; who reads the hints looks at them again.
 //! Failure story: killed between hearing and filing, a hint is lost; after a start the first thing heard is to look for changes. When the
 //! database is away filing is tried until it succeeds. Looks at changes go on whatever happens here.
 //!
 //! [`Crm::listen`]: ponte_domain::ports::crm::Crm::listen
 
+use crate::World;
+use crate::connection::Connection;
 use ponte_domain::crm::CrmHint;
 use ponte_domain::error::ErrorClass;
-use ponte_domain::{MINUTE, Millis, SECOND};
-use ponte_engine::World;
-use ponte_engine::connection::Connection;
+use ponte_domain::{HOUR, MINUTE, Millis, SECOND};
 use std::future::Future;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 const LEASE_MS: Millis = 30 * SECOND;
+/// A subscription is renewed when half of its time is over, and so often at least.
+const RENEW_AT_LEAST: Millis = 24 * HOUR;
+/// After a refusal.
+const AGAIN_MS: Millis = 5 * MINUTE;
 
-/// Starts a listener for each connection; they end with `stop`.
-pub fn start(world: &World, crms: &[Connection], stop: &CancellationToken) -> TaskTracker {
-    let listeners = TaskTracker::new();
-    for crm in crms.iter().filter(|crm| crm.settings.pull) {
-        let (world, crm, stop) = (world.clone(), crm.clone(), stop.clone());
-        listeners.spawn(async move {
-            let work = async { Box::pin(listen(&world, &crm)).await };
-            stop.run_until_cancelled(work).await;
-        });
+/// Has one connection tell of changes until stopped.
+pub async fn run(world: World, connection: Connection, stop: CancellationToken) {
+    if !connection.settings.pull {
+        stop.cancelled().await;
+        return;
     }
-    listeners.close();
-    listeners
+    let work = async { tokio::join!(Box::pin(listen(&world, &connection)), subscribe(&world, &connection)) };
+    stop.run_until_cancelled(work).await;
+    stop.cancelled().await;
+}
+
+/// Asks to be notified, again and again where that ends by itself.
+async fn subscribe(world: &World, crm: &Connection) {
+    let Some(base) = crm.settings.notify_url.as_deref().filter(|_| crm.crm.capabilities().notifies) else { return };
+    let address = format!("{base}/webhooks/crm/{}", crm.id);
+    loop {
+        let now = world.clock.now();
+        let name = format!("subscribe/{}", crm.id);
+        let mine = world.store.lease(world.workspace, &name, now, LEASE_MS).await;
+        let wait = match mine {
+            Ok(Some(_)) => match crm.crm.subscribe(&address).await {
+                Ok(None) => return,
+                Ok(Some(until)) => {
+                    tracing::info!(connection = %crm.id, until, "the CRM tells of changes");
+                    ((until - now) / 2).clamp(MINUTE, RENEW_AT_LEAST)
+                }
+                Err(error) => {
+                    tracing::warn!(connection = %crm.id, code = %error.code, "the CRM can't be asked to tell of changes: {}", error.title);
+                    match error.class {
+                        ErrorClass::Retryable { after_ms } | ErrorClass::Throttled { after_ms, .. } => {
+                            after_ms.unwrap_or(30 * SECOND).max(5 * SECOND)
+                        }
+                        _ => AGAIN_MS,
+                    }
+                }
+            },
+            // Another node has asked; should it die, its turn comes here long before the subscription ends.
+            Ok(None) => 10 * MINUTE,
+            Err(_) => 5 * SECOND,
+        };
+        world.clock.sleep_ms(wait).await;
+    }
 }
 
 async fn listen(world: &World, crm: &Connection) {
