@@ -19,6 +19,7 @@ use ponte_domain::crm::CrmHint;
 use ponte_domain::error::StoreError;
 use ponte_domain::ids::{ConnectionId, PersonId, WorkspaceId};
 use ponte_domain::job::{JobEnd, JobKind, Lane, NewJob};
+use ponte_domain::mapping::Base;
 use ponte_domain::mapping::pull::{Counts, Pulled};
 use ponte_domain::ports::store::Lease;
 use ponte_domain::ports::sync::{CrmSync, Linked, PullFn, PullPage, RunKind, Skipped, SyncPatch, SyncRun, SyncState};
@@ -157,6 +158,31 @@ impl CrmSync for SqlStore {
         write!(self, (connection, names), |c| {
             let row = |name: &String| vals![workspace.0, connection.as_str(), name.as_str(), "", "", now];
             pull::found(c, names.iter().map(row).collect()).await
+        })
+    }
+
+    async fn sending(
+        &self,
+        workspace: WorkspaceId,
+        connection: &ConnectionId,
+        rows: Vec<(PersonId, Base, Base)>,
+    ) -> Result<(), StoreError> {
+        let text =
+            |base: &Base| serde_json::to_string(base).map_err(|_| StoreError::Corrupt("crm_contact.base".into()));
+        let rows = rows
+            .iter()
+            .map(|(person, before, after)| Ok((*person, text(before)?, text(after)?)))
+            .collect::<Result<Vec<_>, StoreError>>()?;
+        let connection = connection.clone();
+        write!(self, (connection, rows), |c| {
+            for (person, before, after) in rows.iter() {
+                c.exec(
+                    "UPDATE crm_contact SET base = $5 WHERE workspace_id = $1 AND connection = $2 AND person_id = $3 AND base = $4",
+                    vals![workspace.0, connection.as_str(), person.0, before.as_str(), after.as_str()],
+                )
+                .await?;
+            }
+            Ok(())
         })
     }
 

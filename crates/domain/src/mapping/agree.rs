@@ -8,7 +8,8 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What both sides last agreed on, item by item, as hashes: enough to know a value again, nothing to read. A list has one hash an
-/// element. An item that isn't here was never agreed on.
+/// element. An item that isn't here was never agreed on. Under `~` and the item stand values that were sent to the CRM and not heard of
+/// since: should the CRM show one of them, it is our own word and no change of theirs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Base(pub BTreeMap<String, Vec<String>>);
@@ -22,13 +23,47 @@ impl Base {
 
     /// Both sides have this value now.
     pub fn agree(&mut self, item: &Item, value: Option<&str>, list: bool) {
+        self.0.remove(&sent_key(item));
         self.0.insert(item.to_string(), marks(value, list));
+    }
+
+    /// This value is about to be sent; whether it arrives isn't known yet.
+    pub fn sending(&mut self, item: &Item, value: Option<&str>, list: bool) {
+        let sent = self.0.entry(sent_key(item)).or_default();
+        let mark = whole_mark(value, list);
+        if !sent.contains(&mark) {
+            sent.push(mark);
+        }
+        let many = sent.len().saturating_sub(SENT);
+        sent.drain(..many);
+    }
+
+    /// True when this value was sent and not heard of since.
+    #[must_use]
+    pub fn was_sent(&self, item: &Item, value: Option<&str>, list: bool) -> bool {
+        self.0.get(&sent_key(item)).is_some_and(|sent| sent.contains(&whole_mark(value, list)))
     }
 
     /// True when this value is what was agreed on.
     #[must_use]
     pub fn is(&self, item: &Item, value: Option<&str>, list: bool) -> bool {
         self.of(item).is_some_and(|known| known == marks(value, list).as_slice())
+    }
+}
+
+/// Sent values that are remembered of one item.
+const SENT: usize = 8;
+
+fn sent_key(item: &Item) -> String {
+    format!("~{item}")
+}
+
+/// One hash for a value as a whole, nothing included.
+fn whole_mark(value: Option<&str>, list: bool) -> String {
+    match value {
+        None => mark("\0"),
+        Some(_) if list => mark(&marks(value, true).join(";")),
+        Some(value) => mark(value),
     }
 }
 

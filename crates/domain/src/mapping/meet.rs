@@ -86,6 +86,8 @@ pub struct Given {
     pub values: BTreeMap<String, Value>,
     /// What both sides agree on once it is written.
     pub base: Base,
+    /// What is to be remembered before it is sent.
+    pub sending: Base,
     /// What can't be told.
     pub skipped: Vec<Skip>,
     /// One of the values goes both ways: the CRM may have changed it meanwhile.
@@ -125,6 +127,9 @@ pub fn meet(meeting: Meeting<'_>, facts: &Facts, base: &Base, record: &CrmRecord
             met.given.base.0.insert(item.clone(), marks.clone());
         }
     }
+    // What was heard of is no longer under way.
+    let heard = &met.base.0;
+    met.given.base.0.retain(|key, _| !key.starts_with('~') || heard.contains_key(key));
     met.profile = (!met.changed.is_empty()).then_some(profile);
     met
 }
@@ -173,7 +178,12 @@ impl Room<'_> {
         let flag = rule.item.kind(self.meeting.fields) == Kind::Boolean;
         let how = How { direction: rule.direction, conflict: rule.conflict, list, flag };
         let here = Side { value: said.value.as_deref(), at: said.at };
-        let settled = settle(how, base.of(&rule.item), here, Side { value: theirs, at: Some(at) });
+        // What we sent and the CRM shows is our own word: both agreed on it, whatever became of the answer.
+        let mut heard = base.clone();
+        if base.was_sent(&rule.item, theirs, list) {
+            heard.agree(&rule.item, theirs, list);
+        }
+        let settled = settle(how, heard.of(&rule.item), here, Side { value: theirs, at: Some(at) });
         if let Some(new) = &settled.here
             && let Err(why) = self.take(&rule.item, said.value.as_deref(), new.as_deref(), at)
         {
@@ -265,7 +275,7 @@ impl Room<'_> {
             never_met && kind == Some(CrmKind::Boolean)
         };
         let field = || rule.theirs.join(", ");
-        let new_there = rule.reads() && !agreed(theirs);
+        let new_there = rule.reads() && !agreed(theirs) && !base.was_sent(item, theirs, false);
         match theirs {
             Some("false") if new_there && !untouched() => {
                 self.met.consent.push(Spoken { kind, granted: false, stated_source: None, field: field(), at });
@@ -307,7 +317,7 @@ fn skip(rule: &Rule, why: Reason) -> Skip {
 
 /// What the CRM hasn't heard yet, by what was last agreed.
 pub(super) fn news(mapping: &Mapping, facts: &Facts, base: &Base) -> Given {
-    let mut given = Given { base: base.clone(), ..Given::default() };
+    let mut given = Given { base: base.clone(), sending: base.clone(), ..Given::default() };
     for rule in mapping.rules.iter().filter(|rule| rule.writes()) {
         let value = facts.said(&rule.item).value;
         let list = rule.item == Item::Tags || rule.theirs.first().and_then(|n| mapping.field(n)).is_some_and(is_list);
@@ -322,6 +332,7 @@ pub(super) fn news(mapping: &Mapping, facts: &Facts, base: &Base) -> Given {
         }
         match write(mapping, facts, rule, value.as_deref()) {
             Ok(values) => {
+                given.sending.sending(&rule.item, value.as_deref(), list);
                 given.base.agree(&rule.item, value.as_deref(), list);
                 given.add(rule, values);
             }

@@ -208,6 +208,25 @@ fn a_choice_of_out_counts_at_first_sight() {
 }
 
 #[test]
+fn our_own_word_whose_answer_was_lost_is_no_change_of_theirs() {
+    let mut pair = Pair::new(vec![rule("company", "firm"), rule("city", "town")]);
+    pair.set("company", "One");
+    pair.meet();
+    // It is sent and arrives, but nobody hears of it; then it changes here once more, and something else changes there.
+    pair.set("company", "Two");
+    let news = pair.mapping.news(&pair.facts, &pair.base);
+    pair.base = news.sending;
+    pair.record.extend(news.values);
+    pair.set("company", "Three");
+    pair.now += 60_000;
+    pair.record.insert("town".into(), json!("Porto"));
+    pair.meet();
+    assert_eq!(pair.facts.profile.get("company"), Some("Three"));
+    assert_eq!(pair.record["firm"], json!("Three"));
+    pair.nothing_more();
+}
+
+#[test]
 fn templates_bring_values_together_and_take_them_apart() {
     let push = Template::parse("{{ value | upper }}").unwrap();
     let pull = Template::parse("{{ value | title }}").unwrap();

@@ -264,6 +264,15 @@ pub trait CrmSync: Send + Sync {
         now: Millis,
     ) -> Result<(), StoreError>;
 
+    /// Remembers of linked people what is about to be sent: what was agreed on as it was looked up, and with what is sent. Left out where
+    /// it has changed meanwhile.
+    async fn sending(
+        &self,
+        workspace: WorkspaceId,
+        connection: &ConnectionId,
+        rows: Vec<(PersonId, Base, Base)>,
+    ) -> Result<(), StoreError>;
+
     /// Files what a CRM told of; durable when it returns.
     async fn file_notices(
         &self,

@@ -19,6 +19,8 @@ use std::sync::Arc;
 struct Row {
     write: ContactWrite,
     base: Option<Base>,
+    /// What was agreed on as it was looked up, and with what is sent.
+    sending: Option<(Base, Base)>,
     skips: Vec<Skip>,
 }
 
@@ -125,12 +127,13 @@ async fn tell(
             outcome.insert(view.contact.person, Done::Failed(error.clone()));
             continue;
         }
-        let Given { values, base, skipped, presses, .. } =
+        let Given { values, base, sending, skipped, presses, .. } =
             loaded.mapping.news(&view.facts, &view.base.clone().unwrap_or_default());
         let changed = view.contact_written.as_deref() != Some(&contact_hash(&view.contact));
         if view.contact.crm_id.is_none() || changed || presses {
             let write = ContactWrite { fields: values, ..view.contact.clone() };
-            rows.push(Row { write, base: (!loaded.names.is_empty()).then_some(base), skips: skipped });
+            let sending = view.base.clone().filter(|_| !write.fields.is_empty()).map(|before| (before, sending));
+            rows.push(Row { write, base: (!loaded.names.is_empty()).then_some(base), sending, skips: skipped });
         }
     }
     let results = send(world, connection, &rows).await;
@@ -150,7 +153,7 @@ async fn tell(
                     reason: ponte_domain::mapping::Reason { code: "refused".into(), text: text.into() },
                 };
                 let write = ContactWrite { fields: BTreeMap::new(), ..row.write };
-                again.push(Row { write, base: row.base, skips: [row.skips, vec![skip]].concat() });
+                again.push(Row { write, base: row.base, sending: None, skips: [row.skips, vec![skip]].concat() });
             }
             result => concluded(outcome, row, result, world),
         }
@@ -164,6 +167,17 @@ async fn tell(
 async fn send(world: &World, connection: &Connection, rows: &[Row]) -> Vec<RowResult> {
     if rows.is_empty() {
         return Vec::new();
+    }
+    // Known before it is sent: should the answer be lost, what the CRM shows afterwards is our own word.
+    let known: Vec<(PersonId, Base, Base)> = rows
+        .iter()
+        .filter_map(|row| row.sending.clone().map(|(before, after)| (row.write.person, before, after)))
+        .collect();
+    if !known.is_empty()
+        && let Err(error) = world.sync.sending(world.workspace, &connection.id, known).await
+    {
+        let error = CallError::from(error);
+        return rows.iter().map(|_| RowResult::Failed(error.clone())).collect();
     }
     let writes: Vec<ContactWrite> = rows.iter().map(|row| row.write.clone()).collect();
     let results = row_results(writes.len(), connection.crm.upsert_contacts(&writes).await);

@@ -109,6 +109,10 @@ pub(super) fn read(mut table: Table, environment: Environment<'_>, errors: &mut 
     check_whatsapp(&whatsapp, errors);
     check_dispatch(&dispatch, errors);
     let url = check_database(&database.url, errors)?;
+    if let (Database::Postgres(_), None, Some(crm)) = (&url, &secrets_key, crms.iter().find(|crm| crm.keeps_tokens())) {
+        let problem = format!("is empty, but {} gets tokens that must be kept encrypted in the database", crm.name);
+        errors.add("[secrets] key", problem, "make one with openssl rand -base64 32; all nodes have the same one");
+    }
     let (policy, reach) = policy?;
     Some(Settings {
         server: server?,

@@ -14,7 +14,11 @@ const MODULE: &str = "Ponte_WhatsApp_Messages";
 async fn start(engine: Engine) -> (Rig, Zoho) {
     let zoho = Zoho::start(zoho::Config::default()).await.unwrap();
     let oauth = zoho::Oauth::default();
-    let mut setup = Setup::on(engine).no_crm().set("egress", "allow_private", "[\"127.0.0.0/8\"]");
+    let mut setup = Setup::on(engine).no_crm().set("egress", "allow_private", "[\"127.0.0.0/8\"]").set(
+        "secrets",
+        "key",
+        "\"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\"",
+    );
     setup.apps.push_str(&format!(
         "[[crm.connections]]\nname = \"zoho\"\nkind = \"zoho\"\ndata_centre = \"us\"\naccounts_url = \"{0}\"\napi_url = \"{0}\"\n\
          client_id = \"{1}\"\nclient_secret = \"{2}\"\nrefresh_token = \"{3}\"\n\

@@ -30,6 +30,17 @@ pub struct CrmConnection {
     pub sync: SyncSettings,
 }
 
+impl CrmConnection {
+    /// True when it gets tokens while it works that must outlive a restart.
+    pub const fn keeps_tokens(&self) -> bool {
+        match &self.kind {
+            CrmKind::Salesforce(settings) => matches!(settings.auth, SalesforceSignIn::Refresh { .. }),
+            CrmKind::Zoho(_) => true,
+            CrmKind::Hubspot(_) | CrmKind::Http(_) | CrmKind::Sql(_) => false,
+        }
+    }
+}
+
 /// Which CRM, and how it is reached.
 #[derive(Debug, Clone)]
 pub enum CrmKind {
