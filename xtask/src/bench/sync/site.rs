@@ -130,7 +130,9 @@ fn values(card: &Value) -> Values {
     all.insert("id".into(), text("/id"));
     all.insert("whatsapp_name".into(), text("/whatsapp_name"));
     let identities = card.get("identities").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let phone = identities.iter().find(|i| i.get("kind").and_then(Value::as_str) == Some("phone"));
+    // Who only wrote is known by a WhatsApp id, which is the number as far as this run goes.
+    let of = |kind: &str| identities.iter().find(|i| i.get("kind").and_then(Value::as_str) == Some(kind));
+    let phone = of("phone").or_else(|| of("wa_id"));
     let digits = phone.and_then(|p| p.get("value")).and_then(Value::as_str).unwrap_or_default();
     all.insert("phone".into(), digits.chars().filter(char::is_ascii_digit).collect());
     let tags = card.pointer("/profile/tags").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
