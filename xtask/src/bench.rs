@@ -12,6 +12,7 @@ mod ingest;
 mod pipeline;
 mod raw;
 mod storm;
+mod sync;
 
 use crate::rig::Engine;
 use anyhow::Result;
@@ -36,6 +37,8 @@ enum What {
     Contacts(contacts::ContactOptions),
     /// Finding duplicates among people of whom it is known who is who; fails under what is promised.
     Duplicates(duplicates::DuplicateOptions),
+    /// Both ways with a CRM: everything, nothing, a hundredth changed, and both sides edited while all goes wrong.
+    Sync(sync::SyncOptions),
     /// The server that `ingest` compares with.
     #[command(hide = true)]
     BareServer,
@@ -59,10 +62,10 @@ pub struct Options {
 #[derive(Debug, Clone, clap::Args)]
 pub struct PipelineOptions {
     #[command(flatten)]
-    common: Options,
+    pub common: Options,
     /// Calls that the CRM allows in ten seconds; HubSpot's public limit is the default.
     #[arg(long, default_value_t = 190)]
-    crm_calls_per_10s: u32,
+    pub crm_calls_per_10s: u32,
 }
 
 /// Runs.
@@ -77,6 +80,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         What::Dispatch(options) => runtime.block_on(dispatch::run(options)),
         What::Contacts(options) => runtime.block_on(contacts::run(options)),
         What::Duplicates(options) => duplicates::run(options),
+        What::Sync(options) => runtime.block_on(sync::run(options)),
         What::BareServer => runtime.block_on(bare::serve()),
     }
 }

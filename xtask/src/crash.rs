@@ -115,6 +115,7 @@ async fn crash(arguments: &Arguments, place: &mut Place) -> Result<(Value, bool)
         media: place.folder().join("media"),
         whatsapp: simulators.whatsapp,
         hubspot: Some((simulators.hubspot, 190)),
+        connections: Vec::new(),
         per_second: [80, 80],
         more: format!(
             "[dispatch]\nplan = \"unlimited\"\nunknown_look_ms = {}\nunknown_settle_ms = {}\nunknown_give_up_ms = {}\n",

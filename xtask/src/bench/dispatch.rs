@@ -37,6 +37,7 @@ pub async fn run(options: &Options) -> Result<ExitCode> {
         media: place.folder().join("media"),
         whatsapp: simulators.whatsapp,
         hubspot: None,
+        connections: Vec::new(),
         per_second: RATES,
         more: "[dispatch]\nplan = \"unlimited\"\n".into(),
     };

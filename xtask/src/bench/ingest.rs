@@ -38,6 +38,7 @@ pub async fn run(options: &Options) -> Result<ExitCode> {
         media: place.folder().join("media"),
         whatsapp: address,
         hubspot: None,
+        connections: Vec::new(),
         per_second: [80, 80],
         more: String::new(),
     };

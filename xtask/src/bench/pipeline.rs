@@ -27,6 +27,13 @@ const PEOPLE: usize = 2_000;
 const WARM_UP: Duration = Duration::from_secs(5);
 
 pub async fn run(options: &PipelineOptions) -> Result<ExitCode> {
+    let (report, good) = measured(options).await?;
+    rig::print("pipeline", &report, options.common.json)?;
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The figures, and whether nothing was lost or doubled.
+pub(super) async fn measured(options: &PipelineOptions) -> Result<(Value, bool)> {
     let length = Duration::from_secs(options.common.seconds.unwrap_or(60));
     let mut place = Place::new(options.common.database, "pipeline")?;
     let address = free_address()?;
@@ -40,6 +47,7 @@ pub async fn run(options: &PipelineOptions) -> Result<ExitCode> {
         media: place.folder().join("media"),
         whatsapp: simulators.whatsapp,
         hubspot: Some((simulators.hubspot, options.crm_calls_per_10s)),
+        connections: Vec::new(),
         per_second: [80, 80],
         more: "[dispatch]\nplan = \"unlimited\"\n".into(),
     };
@@ -84,8 +92,7 @@ pub async fn run(options: &PipelineOptions) -> Result<ExitCode> {
         "seconds": seconds.round(), "whatsapp_latency_ms": "median 40, 99th percentile 150",
         "crm_latency_ms": "median 60, 99th percentile 250", "machine": Machine::here(),
     });
-    rig::print("pipeline", &report, options.common.json)?;
-    Ok(if found.lost() + found.doubled() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok((report, found.lost() + found.doubled() == 0))
 }
 
 /// Calls that the CRM answered so far, and how many of them with 429.

@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// A loopback address that is free now.
@@ -86,6 +86,8 @@ pub struct Setup {
     pub whatsapp: SocketAddr,
     /// Where HubSpot is and how many calls it allows in ten seconds; `None`: no CRM connection.
     pub hubspot: Option<(SocketAddr, u32)>,
+    /// Further CRM connections: where the CRM is, and the text of the connection.
+    pub connections: Vec<(SocketAddr, String)>,
     /// Messages a second of each number.
     pub per_second: [u32; 2],
     /// Text of further sections.
@@ -94,7 +96,7 @@ pub struct Setup {
 
 impl Setup {
     fn text(&self, listen: SocketAddr) -> String {
-        let Self { database, media, whatsapp, hubspot, per_second, more } = self;
+        let Self { database, media, whatsapp, hubspot, connections, per_second, more } = self;
         let mut text = format!(
             "[server]\nlisten = \"{listen}\"\n[database]\nurl = \"{database}\"\n[storage]\nmedia_dir = \"{}\"\n\
              [log]\nlevel = \"warn\"\n\
@@ -118,6 +120,10 @@ impl Setup {
                  \"http://{hubspot}\"\ncalls_per_10s = {calls}\n"
             );
             let _ = write!(allowed, ", \"{hubspot}\"");
+        }
+        for (address, connection) in connections {
+            text.push_str(connection);
+            let _ = write!(allowed, ", \"{address}\"");
         }
         let _ = write!(text, "[egress]\nallow_private = [{allowed}]\n{more}\n");
         text
@@ -194,6 +200,16 @@ impl Ponte {
     #[must_use]
     pub fn client(&self) -> Client {
         Client::with_key(self.address, API_KEY)
+    }
+
+    /// Runs a command of the program with the node's configuration.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub async fn command(&self, arguments: &[&str]) -> Result<Output> {
+        let mut command = tokio::process::Command::new(program()?);
+        command.args(arguments).arg("--config").arg(&self.config).stdin(Stdio::null());
+        command.output().await.context("running ponte")
     }
 
     /// Its process id.
