@@ -261,9 +261,13 @@ async fn remember(
             }
         }
         if let Some(person) = end.contact_gone {
-            let key = at().into_iter().chain(vals![person.0]).collect();
-            c.exec("DELETE FROM crm_contact WHERE workspace_id = $1 AND connection = $2 AND person_id = $3", key)
-                .await?;
+            // The link is kept as one of a record that is gone: the CRM may still tell that the record was merged into another.
+            let key = at().into_iter().chain(vals![person.0, now]).collect();
+            c.exec(
+                "UPDATE crm_contact SET gone_at = $4 WHERE workspace_id = $1 AND connection = $2 AND person_id = $3",
+                key,
+            )
+            .await?;
         }
         if let Some((message, crm_id, hash, statuses)) = &end.message {
             let row = at()
