@@ -99,7 +99,7 @@ pub(super) fn decode(rule: &Rule, field: Option<&CrmField>, values: &[&Value]) -
         Codec::Array => list(items(value).iter().map(String::as_str), ours),
         Codec::Auto if matches!(kind, CrmKind::MultiChoice | CrmKind::Tags) => match value {
             Value::Array(_) => list(items(value).iter().map(String::as_str), ours),
-            _ => list(text.split([';', ',']).filter(|_| true), ours),
+            _ => list(text.split([';', ',']), ours),
         },
         Codec::Auto if kind == CrmKind::Boolean => match text.as_str() {
             "true" | "1" | "yes" => ours("true"),

@@ -150,12 +150,6 @@ impl Item {
             _ => Kind::Text,
         }
     }
-
-    /// Its values are lists.
-    #[must_use]
-    pub fn is_list(&self, fields: &Fields) -> bool {
-        self.kind(fields) == Kind::MultiChoice
-    }
 }
 
 /// What stands of a consent.

@@ -174,7 +174,7 @@ impl Room<'_> {
 
     fn plain(&mut self, rule: &Rule, base: &Base, theirs: Option<&str>, at: Millis) {
         let said = self.facts.said(&rule.item);
-        let list = rule.item.is_list(self.meeting.fields);
+        let list = self.meeting.mapping.is_list(&rule.item);
         let flag = rule.item.kind(self.meeting.fields) == Kind::Boolean;
         let how = How { direction: rule.direction, conflict: rule.conflict, list, flag };
         let here = Side { value: said.value.as_deref(), at: said.at };
@@ -230,7 +230,7 @@ impl Room<'_> {
 
     /// The CRM is told; `agreed`: what both have once it was.
     fn give(&mut self, rule: &Rule, value: Option<&str>, agreed: Option<&str>) {
-        let list = rule.item.is_list(self.meeting.fields);
+        let list = self.meeting.mapping.is_list(&rule.item);
         match write(self.meeting.mapping, self.facts, rule, value) {
             Ok(values) => {
                 let agreed = if rule.writes() && !rule.reads() { value } else { agreed };
@@ -320,7 +320,7 @@ pub(super) fn news(mapping: &Mapping, facts: &Facts, base: &Base) -> Given {
     let mut given = Given { base: base.clone(), sending: base.clone(), ..Given::default() };
     for rule in mapping.rules.iter().filter(|rule| rule.writes()) {
         let value = facts.said(&rule.item).value;
-        let list = rule.item == Item::Tags || rule.theirs.first().and_then(|n| mapping.field(n)).is_some_and(is_list);
+        let list = mapping.is_list(&rule.item);
         let never = base.of(&rule.item).is_none();
         let quiet = match rule.item {
             Item::Phone => !never,
@@ -340,10 +340,6 @@ pub(super) fn news(mapping: &Mapping, facts: &Facts, base: &Base) -> Given {
         }
     }
     given
-}
-
-const fn is_list(field: &CrmField) -> bool {
-    matches!(field.kind, CrmKind::MultiChoice | CrmKind::Tags)
 }
 
 /// A value in the CRM's form, by the names of its fields.

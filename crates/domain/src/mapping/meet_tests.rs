@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::crm::CrmChoice;
+use crate::fields::Definition;
 use crate::ids::PersonId;
-use crate::mapping::{Direction, Say, Template, defaults};
+use crate::mapping::{Codec, Direction, Say, Template, defaults};
 use crate::profile::{Field, Label};
 use proptest::prelude::*;
 use serde_json::json;
@@ -13,6 +14,7 @@ use uuid::Uuid;
 struct Pair {
     mapping: Mapping,
     names: Vec<String>,
+    fields: Fields,
     facts: Facts,
     base: Base,
     record: BTreeMap<String, Value>,
@@ -21,6 +23,10 @@ struct Pair {
 
 impl Pair {
     fn new(rules: Vec<Rule>) -> Self {
+        Self::with(rules, Fields::default())
+    }
+
+    fn with(rules: Vec<Rule>, fields: Fields) -> Self {
         let kind = |name: &str| match name {
             "birth" => CrmKind::Date,
             "optin" | "optout" | "refuses" => CrmKind::Boolean,
@@ -38,7 +44,7 @@ impl Pair {
             ..CrmField::new(name.clone(), kind(name))
         };
         let schema: Vec<CrmField> = rules.iter().flat_map(|r| &r.theirs).map(field).collect();
-        let mapping = Mapping::new(rules, &schema, &Fields::default());
+        let mapping = Mapping::new(rules, &schema, &fields);
         let facts = Facts {
             person: PersonId(Uuid::from_u128(7)),
             profile: Profile::default(),
@@ -53,7 +59,7 @@ impl Pair {
             transactional: None,
         };
         let names = mapping.read_fields();
-        Self { mapping, names, facts, base: Base::default(), record: BTreeMap::new(), now: 1_000_000 }
+        Self { mapping, names, fields, facts, base: Base::default(), record: BTreeMap::new(), now: 1_000_000 }
     }
 
     fn meet(&mut self) -> Met {
@@ -67,7 +73,7 @@ impl Pair {
         let meeting = Meeting {
             mapping: &self.mapping,
             names: &self.names,
-            fields: &Fields::default(),
+            fields: &self.fields,
             country: None,
             source: "crm:main",
             now: self.now,
@@ -223,6 +229,34 @@ fn our_own_word_whose_answer_was_lost_is_no_change_of_theirs() {
     pair.meet();
     assert_eq!(pair.facts.profile.get("company"), Some("Three"));
     assert_eq!(pair.record["firm"], json!("Three"));
+    pair.nothing_more();
+}
+
+/// A list of ours in a text of theirs, and a text of ours among their choices: each is one thing for both ways of looking at it.
+#[test]
+fn a_list_and_a_text_are_no_news_again_whatever_the_crm_makes_of_them() {
+    let hobbies = Definition {
+        key: "hobbies".into(),
+        label: "Hobbies".into(),
+        kind: Kind::MultiChoice,
+        choices: ["chess", "rowing", "singing"].map(str::to_owned).into(),
+        source: "cli:eva".into(),
+        changed_at: 0,
+    };
+    let fields = Fields::new([hobbies]);
+    let joined = Rule { codec: Codec::Joined(", ".into()), ..rule("hobbies", "text") };
+    let mut pair = Pair::with(vec![joined, rule("lead", "words")], fields);
+    pair.set("hobbies", "chess;singing");
+    pair.set("lead", "b;a");
+    let met = pair.meet();
+    assert_eq!(met.given.values["text"], json!("chess, singing"));
+    pair.nothing_more();
+    let news = pair.mapping.news(&pair.facts, &pair.base);
+    assert!(news.values.is_empty(), "{news:?}");
+    pair.set("hobbies", "chess");
+    let news = pair.mapping.news(&pair.facts, &pair.base);
+    pair.base = news.base;
+    pair.record.extend(news.values);
     pair.nothing_more();
 }
 

@@ -26,10 +26,10 @@ pub use facts::{Facts, Item, Say};
 pub use meet::{Given, Meeting, Met, Skip, Spoken, meet};
 pub use transform::Template;
 
-use crate::crm::CrmField;
-use crate::fields::Fields;
+use crate::crm::{CrmField, CrmKind};
+use crate::fields::{Fields, Kind};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Which way a value goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,6 +114,8 @@ impl Rule {
 pub struct Mapping {
     rules: Vec<Rule>,
     schema: BTreeMap<String, CrmField>,
+    /// Items whose values are compared element by element: lists here or there.
+    lists: BTreeSet<Item>,
 }
 
 impl Mapping {
@@ -129,8 +131,13 @@ impl Mapping {
         let rules: Vec<Rule> =
             rules.into_iter().enumerate().filter(|(n, _)| !bad.contains(n)).map(|(_, rule)| rule).collect();
         let named = |f: &&CrmField| rules.iter().any(|r| r.theirs.contains(&f.name));
-        let schema = schema.iter().filter(named).map(|f| (f.name.clone(), f.clone())).collect();
-        Self { rules, schema }
+        let schema: BTreeMap<String, CrmField> =
+            schema.iter().filter(named).map(|f| (f.name.clone(), f.clone())).collect();
+        let many =
+            |name: &String| schema.get(name).is_some_and(|f| matches!(f.kind, CrmKind::MultiChoice | CrmKind::Tags));
+        let is_list = |r: &&Rule| r.item.kind(fields) == Kind::MultiChoice || r.theirs.iter().any(many);
+        let lists = rules.iter().filter(is_list).map(|r| r.item.clone()).collect();
+        Self { rules, schema, lists }
     }
 
     /// Everything that is wrong or worth knowing, at once.
@@ -166,6 +173,10 @@ impl Mapping {
     #[must_use]
     pub fn news(&self, facts: &Facts, base: &Base) -> Given {
         meet::news(self, facts, base)
+    }
+
+    fn is_list(&self, item: &Item) -> bool {
+        self.lists.contains(item)
     }
 
     fn field(&self, name: &str) -> Option<&CrmField> {

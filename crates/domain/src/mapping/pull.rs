@@ -209,7 +209,7 @@ impl Room<'_> {
         };
         let (person, new) = match owner {
             Some(person) => (person, false),
-            None => match self.newcomer(record, digits.as_deref()) {
+            None => match self.newcomer(digits.as_deref()) {
                 Ok(person) => (person, true),
                 Err(skip) => return self.left_out(record, None, vec![skip]),
             },
@@ -281,7 +281,7 @@ impl Room<'_> {
         }
     }
 
-    fn newcomer(&mut self, record: &CrmRecord, digits: Option<&str>) -> Result<PersonId, Skip> {
+    fn newcomer(&mut self, digits: Option<&str>) -> Result<PersonId, Skip> {
         let context = self.context;
         if !context.create {
             let text = "Nobody here has this record's number, and the connection makes no people of records.";
@@ -302,7 +302,6 @@ impl Room<'_> {
         self.pulled.identities.push(NewIdentity { identity, person, at: context.now });
         self.view.facts.insert(person, Facts::newcomer(person, digits, context.now));
         self.created.insert(person);
-        let _ = record;
         Ok(person)
     }
 

@@ -155,12 +155,12 @@ async fn tell(
                 let write = ContactWrite { fields: BTreeMap::new(), ..row.write };
                 again.push(Row { write, base: row.base, sending: None, skips: [row.skips, vec![skip]].concat() });
             }
-            result => concluded(outcome, row, result, world),
+            result => concluded(outcome, row, result),
         }
     }
     let results = send(world, connection, &again).await;
     for (row, result) in again.into_iter().zip(results) {
-        concluded(outcome, row, result, world);
+        concluded(outcome, row, result);
     }
 }
 
@@ -185,7 +185,7 @@ async fn send(world: &World, connection: &Connection, rows: &[Row]) -> Vec<RowRe
     results
 }
 
-fn concluded(outcome: &mut HashMap<PersonId, Done>, row: Row, result: RowResult, _: &World) {
+fn concluded(outcome: &mut HashMap<PersonId, Done>, row: Row, result: RowResult) {
     let done = match result {
         RowResult::Failed(error) => Done::Failed(error),
         RowResult::Written { crm_id, created } => {
