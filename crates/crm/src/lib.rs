@@ -5,11 +5,13 @@
 
 #![allow(clippy::result_large_err, reason = "the port's error says much and is made once per failed call")]
 
+mod adopting;
 pub mod described;
 pub mod http;
 pub mod hubspot;
 mod pace;
 pub mod phone;
+mod rows;
 pub mod salesforce;
 pub mod sql;
 pub mod zoho;

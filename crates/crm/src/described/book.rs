@@ -4,9 +4,10 @@
 //! Failure story: a create of unknown outcome is tried again, and the next try finds what it made, by our id. What can't be looked for
 //! isn't made.
 
-use super::matching::{Adopting, Found, Wanted, choose};
-use super::person::{Known, facts, merge};
+use super::matching::{Found, Wanted, choose};
+use super::person::{Known, facts};
 use super::{Outcome, Times, lost_row};
+use crate::adopting::Adopting;
 use async_trait::async_trait;
 use ponte_domain::SECOND;
 use ponte_domain::crm::ContactWrite;
@@ -43,7 +44,7 @@ pub(crate) async fn put_contacts(
     rows: &[ContactWrite],
     times: &Times,
 ) -> Vec<Outcome> {
-    let (people, whose) = merge(rows);
+    let (people, whose) = crate::rows::people(rows);
     let mut done: HashMap<usize, Outcome> = HashMap::new();
     let mut writes = Vec::new();
     let mut new = Vec::new();

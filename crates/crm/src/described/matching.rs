@@ -4,7 +4,6 @@
 
 use crate::phone::{Candidate, Fit, fit, phone_candidates};
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
 
 /// Someone to be found.
 #[derive(Debug, Clone)]
@@ -71,31 +70,6 @@ fn age(id: &str) -> (u64, &str) {
     (id.parse().unwrap_or(u64::MAX), id)
 }
 
-/// Records that are being adopted by this process.
-#[derive(Debug, Default)]
-pub(crate) struct Adopting(Mutex<HashSet<String>>);
-
-impl Adopting {
-    /// Claims a record until the claim is dropped; `None` when someone else has it.
-    pub(crate) fn claim(&self, id: &str) -> Option<Claim<'_>> {
-        let fresh = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned());
-        fresh.then(|| Claim { adopting: self, id: id.to_owned() })
-    }
-}
-
-/// A record that is being adopted.
-#[derive(Debug)]
-pub(crate) struct Claim<'a> {
-    adopting: &'a Adopting,
-    id: String,
-}
-
-impl Drop for Claim<'_> {
-    fn drop(&mut self) {
-        self.adopting.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,14 +103,9 @@ mod tests {
     }
 
     #[test]
-    fn no_record_is_chosen_or_claimed_twice() {
+    fn no_record_is_chosen_twice() {
         let people = [1, 2].map(|n| Wanted::new(n, format!("per_{n}"), Some("16505551234")));
         let found = [found("7", "+16505551234", "")];
         assert_eq!(choose(&people, &found).into_keys().collect::<Vec<_>>(), [1]);
-        let adopting = Adopting::default();
-        let claim = adopting.claim("7");
-        assert!(claim.is_some() && adopting.claim("7").is_none() && adopting.claim("8").is_some());
-        drop(claim);
-        assert!(adopting.claim("7").is_some());
     }
 }

@@ -2,10 +2,9 @@
 //! Must not touch: anything but values.
 
 use super::Times;
+use crate::rows::status_word;
 use ponte_domain::crm::MessageWrite;
-use ponte_domain::ids::MessageId;
 use serde_json::{Map, Value, json};
-use std::collections::HashMap;
 
 /// The names of [`facts`], for checking templates.
 pub(crate) const MESSAGE_FACTS: &[&str] = &[
@@ -74,41 +73,12 @@ fn line(message: &MessageWrite) -> String {
     format!("{who}{edited}: {body}{status}{error}\n[ref {}]", message.message)
 }
 
-/// The message's state in one word.
-pub(crate) const fn status_word(message: &MessageWrite) -> &'static str {
-    match message.stamps.state() {
-        _ if message.withdrawn => "withdrawn",
-        _ if message.inbound => "received",
-        Some(status) => status.as_str(),
-        None if message.error.is_some() => "failed",
-        None => "accepted",
-    }
-}
-
-/// One write per message: the last row wins, what any row knows about earlier attempts is kept.
-pub(crate) fn merge(rows: &[MessageWrite]) -> (Vec<MessageWrite>, Vec<usize>) {
-    let mut messages: Vec<MessageWrite> = Vec::with_capacity(rows.len());
-    let mut at: HashMap<MessageId, usize> = HashMap::with_capacity(rows.len());
-    let mut whose = Vec::with_capacity(rows.len());
-    for row in rows {
-        let position = *at.entry(row.message).or_insert(messages.len());
-        whose.push(position);
-        let Some(before) = messages.get_mut(position) else {
-            messages.push(row.clone());
-            continue;
-        };
-        let earlier = std::mem::replace(before, row.clone());
-        before.crm_id = before.crm_id.take().or(earlier.crm_id);
-        before.uncertain |= earlier.uncertain;
-    }
-    (messages, whose)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::described::TimeForm;
     use jiff::tz::TimeZone;
+    use ponte_domain::ids::MessageId;
     use ponte_domain::status::Stamps;
     use uuid::Uuid;
 
@@ -157,14 +127,5 @@ mod tests {
         assert!(
             line.ends_with(&format!("[ref {}]", m.message)) && line.contains("Status: sent") && line.contains("131026")
         );
-    }
-
-    #[test]
-    fn rows_of_one_message_become_one() {
-        let first = MessageWrite { crm_id: Some("5".into()), uncertain: true, ..message() };
-        let second = MessageWrite { inbound: true, ..message() };
-        let (messages, whose) = merge(&[first, second]);
-        assert_eq!((messages.len(), whose), (1, vec![0, 0]));
-        assert!(messages[0].uncertain && messages[0].inbound && messages[0].crm_id.as_deref() == Some("5"));
     }
 }

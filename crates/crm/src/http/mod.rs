@@ -25,10 +25,10 @@ pub use config::{
 };
 pub use place::Place;
 
+use crate::adopting::Adopting;
 use crate::described::book::put_contacts;
 use crate::described::cursor::Cursor;
-use crate::described::matching::Adopting;
-use crate::described::{Outcome, Problem, lost_row, message, whole};
+use crate::described::{Outcome, Problem, lost_row, whole};
 use async_trait::async_trait;
 use changes::Seen;
 use client::Client;
@@ -111,7 +111,7 @@ impl Crm for Http {
     }
 
     async fn write_messages(&self, rows: &[MessageWrite]) -> Result<Vec<RowResult>, CallError> {
-        let (messages, whose) = message::merge(rows);
+        let (messages, whose) = crate::rows::messages(rows);
         let write = |row: MessageWrite| async move { self.put_message(&row).await };
         let writes = futures_util::stream::iter(messages).map(write);
         let done: Vec<Outcome> = writes.buffered(self.plan.config.at_once).collect().await;

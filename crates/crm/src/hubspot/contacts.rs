@@ -13,7 +13,6 @@ use super::schema::CONTACT_KEY;
 use ponte_domain::SECOND;
 use ponte_domain::crm::ContactWrite;
 use ponte_domain::error::{CallError, ErrorClass};
-use ponte_domain::ids::PersonId;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -23,7 +22,7 @@ const WHATSAPP_PHONE: &str = "hs_whatsapp_phone_number";
 impl HubSpot {
     /// Gives an outcome for every row, in order.
     pub(super) async fn put_contacts(&self, rows: &[ContactWrite]) -> Vec<Outcome> {
-        let (people, whose) = merge(rows);
+        let (people, whose) = crate::rows::people(rows);
         let (known, new): (Vec<_>, Vec<_>) = people.iter().enumerate().partition(|(_, p)| p.crm_id.is_some());
         let (mut done, new) = tokio::join!(self.update_known(&known), self.find_or_make(&new));
         done.extend(new);
@@ -185,7 +184,7 @@ impl HubSpot {
             put("phone", phone);
         }
         if nameless || (self.client.config.overwrite_names && person.name.is_some()) {
-            let (first, last) = name_of(person);
+            let (first, last) = crate::rows::name_of(person);
             put("firstname", first);
             put("lastname", last);
         }
@@ -223,36 +222,6 @@ enum Known<'a> {
     Linked,
 }
 
-/// One write per person; the later row wins where both say something. Gives the people and each row's person.
-fn merge(rows: &[ContactWrite]) -> (Vec<ContactWrite>, Vec<usize>) {
-    let mut people: Vec<ContactWrite> = Vec::with_capacity(rows.len());
-    let mut at: HashMap<PersonId, usize> = HashMap::with_capacity(rows.len());
-    let mut whose = Vec::with_capacity(rows.len());
-    for row in rows {
-        let position = *at.entry(row.person).or_insert(people.len());
-        whose.push(position);
-        match people.get_mut(position) {
-            None => people.push(row.clone()),
-            Some(before) => {
-                let later = |new: &Option<String>, old: &mut Option<String>| {
-                    if new.is_some() {
-                        old.clone_from(new);
-                    }
-                };
-                later(&row.crm_id, &mut before.crm_id);
-                later(&row.name, &mut before.name);
-                later(&row.phone, &mut before.phone);
-                later(&row.wa_id, &mut before.wa_id);
-                later(&row.user_id, &mut before.user_id);
-                later(&row.username, &mut before.username);
-                before.fields.extend(row.fields.clone());
-                before.last_inbound_at = before.last_inbound_at.max(row.last_inbound_at);
-            }
-        }
-    }
-    (people, whose)
-}
-
 fn wanted((index, person): &(usize, &ContactWrite)) -> Option<Wanted> {
     let phone = person.phone.as_deref().or(person.wa_id.as_deref())?;
     Wanted::new(*index, person.person.to_string(), phone)
@@ -260,21 +229,6 @@ fn wanted((index, person): &(usize, &ContactWrite)) -> Option<Wanted> {
 
 fn free_for(record: &Record, key: &str) -> bool {
     record.value(CONTACT_KEY).is_none_or(|owner| owner == key)
-}
-
-/// First and last name for HubSpot, which wants at least one: profile name, username, number, or at last our id.
-fn name_of(person: &ContactWrite) -> (Option<String>, Option<String>) {
-    let words: Vec<&str> = person.name.as_deref().unwrap_or_default().split_whitespace().collect();
-    match words.as_slice() {
-        [] => {}
-        [only] => return (Some((*only).to_owned()), None),
-        [first, rest @ ..] => return (Some((*first).to_owned()), Some(rest.join(" "))),
-    }
-    let username =
-        person.username.as_ref().filter(|u| !u.trim().is_empty()).map(|u| format!("@{}", u.trim_start_matches('@')));
-    let number = || person.phone.as_ref().or(person.wa_id.as_ref()).map(|digits| format!("+{digits}"));
-    let stand_in = username.or_else(number).unwrap_or_else(|| format!("WhatsApp {}", person.person));
-    (None, Some(stand_in))
 }
 
 /// A new person has no link that could be gone, and a conflict means that someone else was faster: looking again finds it.
@@ -310,52 +264,4 @@ pub(super) fn to_contact(contact: &str) -> Value {
     const COMMUNICATION_TO_CONTACT: u16 = 81;
     json!({"to": {"id": contact},
            "types": [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": COMMUNICATION_TO_CONTACT}]})
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use uuid::Uuid;
-
-    fn person(n: u128) -> ContactWrite {
-        ContactWrite {
-            person: PersonId(Uuid::from_u128(n)),
-            crm_id: None,
-            name: None,
-            phone: None,
-            wa_id: None,
-            user_id: None,
-            username: None,
-            last_inbound_at: None,
-            fields: Default::default(),
-        }
-    }
-
-    #[test]
-    fn there_is_always_a_name() {
-        let name = |change: fn(&mut ContactWrite)| {
-            let mut p = person(1);
-            change(&mut p);
-            name_of(&p)
-        };
-        let text = |t: &str| Some(t.to_owned());
-        assert_eq!(name(|p| p.name = Some("  Ana  Maria de Souza ".into())), (text("Ana"), text("Maria de Souza")));
-        assert_eq!(name(|p| p.name = Some("Ana".into())), (text("Ana"), None));
-        assert_eq!(name(|p| (p.name, p.username) = (Some(" ".into()), Some("ana".into()))), (None, text("@ana")));
-        assert_eq!(name(|p| p.phone = Some("16505551234".into())), (None, text("+16505551234")));
-        assert!(name(|_| {}).1.is_some());
-    }
-
-    #[test]
-    fn rows_of_one_person_become_one() {
-        let (mut a, mut b) = (person(1), person(1));
-        (a.name, a.last_inbound_at) = (Some("Ana".into()), Some(9));
-        (b.phone, b.last_inbound_at) = (Some("16505551234".into()), Some(5));
-        let (people, whose) = merge(&[a, person(2), b]);
-        assert_eq!((people.len(), whose), (2, vec![0, 1, 0]));
-        assert_eq!(
-            (people[0].name.as_deref(), people[0].phone.as_deref(), people[0].last_inbound_at),
-            (Some("Ana"), Some("16505551234"), Some(9))
-        );
-    }
 }

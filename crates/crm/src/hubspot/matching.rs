@@ -10,7 +10,6 @@ use ponte_domain::SECOND;
 use ponte_domain::error::{CallError, ErrorClass, ThrottleScope};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
 
 /// What is read of a contact before it is adopted or updated.
 pub(super) const CONTACT_PROPERTIES: &[&str] =
@@ -135,31 +134,6 @@ pub(super) fn choose(wanted: &[Wanted], found: &[Record]) -> HashMap<usize, Stri
         }
     }
     chosen
-}
-
-/// Contacts that are being adopted by this process, so that two people with one number don't both take the same one.
-#[derive(Debug, Default)]
-pub(super) struct Adopting(Mutex<HashSet<String>>);
-
-impl Adopting {
-    /// Claims a contact until the claim is dropped; `None` when someone else has it.
-    pub(super) fn claim(&self, id: &str) -> Option<Claim<'_>> {
-        let fresh = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned());
-        fresh.then(|| Claim { adopting: self, id: id.to_owned() })
-    }
-}
-
-/// A contact that is being adopted.
-#[derive(Debug)]
-pub(super) struct Claim<'a> {
-    adopting: &'a Adopting,
-    id: String,
-}
-
-impl Drop for Claim<'_> {
-    fn drop(&mut self) {
-        self.adopting.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
-    }
 }
 
 /// Ids are numbers that grow.

@@ -9,10 +9,10 @@ use super::batch::{Op, Outcome, Row};
 use super::body::{iso_millis, marker_of, render};
 use super::contacts::to_contact;
 use super::schema::{MESSAGE_KEY, MessageMode};
+use crate::rows::status_word;
 use ponte_domain::SECOND;
 use ponte_domain::crm::MessageWrite;
 use ponte_domain::error::{CallError, ErrorClass};
-use ponte_domain::ids::MessageId;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -29,7 +29,7 @@ type Numbered<'a> = (usize, &'a MessageWrite);
 impl HubSpot {
     /// Gives an outcome for every row, in order.
     pub(super) async fn put_messages(&self, rows: &[MessageWrite], mode: MessageMode) -> Vec<Outcome> {
-        let (messages, whose) = merge(rows);
+        let (messages, whose) = crate::rows::messages(rows);
         let all: Vec<Numbered<'_>> = messages.iter().enumerate().collect();
         let uncertain: Vec<Numbered<'_>> =
             all.iter().copied().filter(|(_, m)| m.crm_id.is_none() && m.uncertain).collect();
@@ -228,37 +228,6 @@ fn changing(message: &MessageWrite, mode: MessageMode) -> Map<String, Value> {
         put("ponte_read_at", iso_millis(at));
     }
     properties
-}
-
-const fn status_word(message: &MessageWrite) -> &'static str {
-    match message.stamps.state() {
-        _ if message.withdrawn => "withdrawn",
-        _ if message.inbound => "received",
-        Some(status) => status.as_str(),
-        None if message.error.is_some() => "failed",
-        None => "accepted",
-    }
-}
-
-/// One write per message: the last row wins, what any row knows about earlier attempts is kept.
-fn merge(rows: &[MessageWrite]) -> (Vec<MessageWrite>, Vec<usize>) {
-    let mut messages: Vec<MessageWrite> = Vec::with_capacity(rows.len());
-    let mut at: HashMap<MessageId, usize> = HashMap::with_capacity(rows.len());
-    let mut whose = Vec::with_capacity(rows.len());
-    for row in rows {
-        let position = *at.entry(row.message).or_insert(messages.len());
-        whose.push(position);
-        match messages.get_mut(position) {
-            None => messages.push(row.clone()),
-            Some(before) => {
-                let (crm_id, uncertain) = (before.crm_id.take(), before.uncertain);
-                *before = row.clone();
-                before.crm_id = before.crm_id.take().or(crm_id);
-                before.uncertain |= uncertain;
-            }
-        }
-    }
-    (messages, whose)
 }
 
 /// Says what is gone.

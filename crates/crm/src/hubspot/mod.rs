@@ -21,10 +21,10 @@ mod search;
 
 pub use config::{API_VERSION, HubSpotAuth, HubSpotConfig};
 
+use crate::adopting::Adopting;
 use async_trait::async_trait;
 use batch::Outcome;
 use client::Client;
-use matching::Adopting;
 use ponte_domain::crm::{
     ContactWrite, CrmBudget, CrmCapabilities, CrmChanges, CrmField, CrmHint, CrmNotice, CrmPage, CrmRecord,
     MessageWrite, NoticeRefused, RowResult,

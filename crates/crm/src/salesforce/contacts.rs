@@ -14,7 +14,6 @@ use super::soql::{long_id, time_millis};
 use ponte_domain::SECOND;
 use ponte_domain::crm::{ContactWrite, CrmKind};
 use ponte_domain::error::{CallError, ErrorClass};
-use ponte_domain::ids::PersonId;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -37,7 +36,7 @@ impl Salesforce {
                 shapes.insert(object, self.shapes.of(&self.client, object.name()).await?);
             }
         }
-        let (people, whose) = merge(rows);
+        let (people, whose) = crate::rows::people(rows);
         let (known, new): (Vec<_>, Vec<_>) = people.iter().enumerate().partition(|(_, p)| p.crm_id.is_some());
         let (mut done, new) =
             tokio::join!(Box::pin(self.update_known(&known, &shapes)), Box::pin(self.find_or_make(&new, &shapes)));
@@ -267,7 +266,7 @@ impl Salesforce {
             put("MobilePhone", person.phone.as_ref().map(|digits| format!("+{digits}")));
         }
         if nameless || (self.client.config.overwrite_names && person.name.is_some()) {
-            let (first, last) = name_of(person);
+            let (first, last) = crate::rows::full_name_of(person, (FIRST, LAST));
             put("FirstName", first);
             put("LastName", Some(last));
         }
@@ -312,54 +311,9 @@ enum Known<'a> {
     Linked,
 }
 
-/// One write per person; the later row wins where both say something. Gives the people and each row's person.
-fn merge(rows: &[ContactWrite]) -> (Vec<ContactWrite>, Vec<usize>) {
-    let mut people: Vec<ContactWrite> = Vec::with_capacity(rows.len());
-    let mut at: HashMap<PersonId, usize> = HashMap::with_capacity(rows.len());
-    let mut whose = Vec::with_capacity(rows.len());
-    for row in rows {
-        let position = *at.entry(row.person).or_insert(people.len());
-        whose.push(position);
-        let Some(before) = people.get_mut(position) else {
-            people.push(row.clone());
-            continue;
-        };
-        let later = |new: &Option<String>, old: &mut Option<String>| {
-            if new.is_some() {
-                old.clone_from(new);
-            }
-        };
-        later(&row.crm_id, &mut before.crm_id);
-        later(&row.name, &mut before.name);
-        later(&row.phone, &mut before.phone);
-        later(&row.wa_id, &mut before.wa_id);
-        later(&row.user_id, &mut before.user_id);
-        later(&row.username, &mut before.username);
-        before.fields.extend(row.fields.clone());
-        before.last_inbound_at = before.last_inbound_at.max(row.last_inbound_at);
-    }
-    (people, whose)
-}
-
 fn wanted((index, person): &Numbered<'_>) -> Option<Wanted> {
     let phone = person.phone.as_deref().or(person.wa_id.as_deref())?;
     Wanted::new(*index, person.person.to_string(), phone)
-}
-
-/// First and last name; Salesforce wants a last one: of the profile name, the username, the number, or at last our id.
-fn name_of(person: &ContactWrite) -> (Option<String>, String) {
-    let cut = |text: &str, most: usize| text.chars().take(most).collect::<String>();
-    let words: Vec<&str> = person.name.as_deref().unwrap_or_default().split_whitespace().collect();
-    match words.as_slice() {
-        [] => {}
-        [only] => return (None, cut(only, LAST)),
-        [first, rest @ ..] => return (Some(cut(first, FIRST)), cut(&rest.join(" "), LAST)),
-    }
-    let username =
-        person.username.as_ref().filter(|u| !u.trim().is_empty()).map(|u| format!("@{}", u.trim_start_matches('@')));
-    let number = || person.phone.as_ref().or(person.wa_id.as_ref()).map(|digits| format!("+{digits}"));
-    let stand_in = username.or_else(number).unwrap_or_else(|| format!("WhatsApp {}", person.person));
-    (None, cut(&stand_in, LAST))
 }
 
 /// A new person has no link that could be gone, and a conflict means that someone else was faster: looking again finds it.
@@ -396,38 +350,6 @@ impl From<Done> for ponte_domain::crm::RowResult {
 mod tests {
     use super::*;
     use serde_json::json;
-    use uuid::Uuid;
-
-    fn person(n: u128) -> ContactWrite {
-        ContactWrite {
-            person: PersonId(Uuid::from_u128(n)),
-            crm_id: None,
-            name: None,
-            phone: None,
-            wa_id: None,
-            user_id: None,
-            username: None,
-            last_inbound_at: None,
-            fields: Default::default(),
-        }
-    }
-
-    #[test]
-    fn there_is_always_a_last_name_that_fits() {
-        let name = |change: fn(&mut ContactWrite)| {
-            let mut p = person(1);
-            change(&mut p);
-            name_of(&p)
-        };
-        let text = |t: &str| Some(t.to_owned());
-        assert_eq!(name(|p| p.name = Some("  Ana  Maria de Souza ".into())), (text("Ana"), "Maria de Souza".into()));
-        assert_eq!(name(|p| p.name = Some("Ana".into())), (None, "Ana".into()));
-        assert_eq!(name(|p| (p.name, p.username) = (Some(" ".into()), Some("ana".into()))), (None, "@ana".into()));
-        assert_eq!(name(|p| p.phone = Some("16505551234".into())), (None, "+16505551234".into()));
-        assert!(!name(|_| {}).1.is_empty());
-        let (first, last) = name(|p| p.name = Some(format!("{} {}", "é".repeat(60), "ü".repeat(100))));
-        assert_eq!((first.unwrap().chars().count(), last.chars().count()), (FIRST, LAST));
-    }
 
     #[test]
     fn values_take_salesforces_form() {
@@ -436,15 +358,5 @@ mod tests {
         assert_eq!(field(&json!(null), Some(CrmKind::Text)), json!(null));
         assert_eq!(field(&json!(5), Some(CrmKind::Text)), json!("5"));
         assert_eq!(field(&json!(5), Some(CrmKind::Number)), json!(5));
-    }
-
-    #[test]
-    fn rows_of_one_person_become_one() {
-        let (mut a, mut b) = (person(1), person(1));
-        (a.name, a.last_inbound_at) = (Some("Ana".into()), Some(9));
-        (b.phone, b.last_inbound_at) = (Some("16505551234".into()), Some(5));
-        let (people, whose) = merge(&[a, person(2), b]);
-        assert_eq!((people.len(), whose), (2, vec![0, 1, 0]));
-        assert_eq!((people[0].name.as_deref(), people[0].last_inbound_at), (Some("Ana"), Some(9)));
     }
 }

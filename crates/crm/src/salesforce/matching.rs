@@ -13,7 +13,6 @@ use ponte_domain::error::CallError;
 use ponte_domain::{MINUTE, Millis};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
 
 /// Characters of one search: longer ones lose their OR.
 const MOST_SEARCH: usize = 3_600;
@@ -242,31 +241,6 @@ pub(super) fn adoptable(wanted: Option<&Wanted>, key: &str, found: &[Person]) ->
     match (bare.next(), bare.next()) {
         (Some(only), None) => Some(only.clone()),
         _ => None,
-    }
-}
-
-/// Records that are being adopted by this process, so that two people with one number don't both take the same one.
-#[derive(Debug, Default)]
-pub(super) struct Adopting(Mutex<HashSet<String>>);
-
-impl Adopting {
-    /// Claims a record until the claim is dropped; `None` when someone else has it.
-    pub(super) fn claim(&self, id: &str) -> Option<Claim<'_>> {
-        let fresh = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned());
-        fresh.then(|| Claim { adopting: self, id: id.to_owned() })
-    }
-}
-
-/// A record that is being adopted.
-#[derive(Debug)]
-pub(super) struct Claim<'a> {
-    adopting: &'a Adopting,
-    id: String,
-}
-
-impl Drop for Claim<'_> {
-    fn drop(&mut self) {
-        self.adopting.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
     }
 }
 

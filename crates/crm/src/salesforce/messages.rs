@@ -9,7 +9,8 @@ use super::read::id_of;
 use super::rows::{Op, Outcome, Row};
 use super::shape::Shape;
 use super::soql::{list, long_id, time_millis};
-use super::text::{content, cut, status_line, status_word};
+use super::text::{content, cut, status_line};
+use crate::rows::status_word;
 use ponte_domain::SECOND;
 use ponte_domain::crm::MessageWrite;
 use ponte_domain::error::{CallError, ErrorClass};
@@ -43,7 +44,7 @@ type Numbered<'a> = (usize, &'a MessageWrite);
 impl Salesforce {
     /// Gives an outcome for every row, in order.
     pub(super) async fn put_messages(&self, rows: &[MessageWrite], mode: &Mode) -> Vec<Outcome> {
-        let (messages, whose) = merge(rows);
+        let (messages, whose) = crate::rows::messages(rows);
         let mut done: HashMap<usize, Outcome> = HashMap::new();
         let whom = |m: &MessageWrite| long_id(&m.contact_crm_id).filter(|id| SalesforceObject::of_id(id).is_some());
         let (good, bad): (Vec<Numbered<'_>>, Vec<Numbered<'_>>) =
@@ -203,27 +204,6 @@ fn new_task(message: &MessageWrite) -> Map<String, Value> {
     ];
     fields.extend(fixed.map(|(name, value)| (name.to_owned(), Value::String(value.to_owned()))));
     fields
-}
-
-/// One write per message: the last row wins, what any row knows about earlier attempts is kept.
-fn merge(rows: &[MessageWrite]) -> (Vec<MessageWrite>, Vec<usize>) {
-    let mut messages: Vec<MessageWrite> = Vec::with_capacity(rows.len());
-    let mut at: HashMap<MessageId, usize> = HashMap::with_capacity(rows.len());
-    let mut whose = Vec::with_capacity(rows.len());
-    for row in rows {
-        let position = *at.entry(row.message).or_insert(messages.len());
-        whose.push(position);
-        match messages.get_mut(position) {
-            None => messages.push(row.clone()),
-            Some(before) => {
-                let (crm_id, uncertain) = (before.crm_id.take(), before.uncertain);
-                *before = row.clone();
-                before.crm_id = before.crm_id.take().or(crm_id);
-                before.uncertain |= uncertain;
-            }
-        }
-    }
-    (messages, whose)
 }
 
 fn no_contact() -> CallError {

@@ -34,10 +34,10 @@ pub use config::{
 pub use jwt::{BadKey, check_private_key};
 pub use keeper::{KeeperError, TokenKeeper};
 
+use crate::adopting::Adopting;
 use async_trait::async_trait;
 use client::Client;
 use listen::Ear;
-use matching::Adopting;
 use ponte_domain::crm::{
     ContactWrite, CrmBudget, CrmCapabilities, CrmChanges, CrmField, CrmHint, CrmNotice, CrmPage, CrmRecord,
     MessageWrite, NoticeRefused, RowResult,

@@ -30,17 +30,6 @@ pub(super) fn cut(text: &str, most: usize) -> String {
     text.chars().take(most.saturating_sub(1)).map(clean).chain(['…']).collect()
 }
 
-/// The status in one word.
-pub(super) const fn status_word(message: &MessageWrite) -> &'static str {
-    match message.stamps.state() {
-        _ if message.withdrawn => "withdrawn",
-        _ if message.inbound => "received",
-        Some(status) => status.as_str(),
-        None if message.error.is_some() => "failed",
-        None => "accepted",
-    }
-}
-
 /// Status and times of a message we sent, or why it failed; for tasks, which have no fields for it.
 pub(super) fn status_line(message: &MessageWrite) -> Option<String> {
     if message.inbound {
@@ -61,6 +50,7 @@ pub(super) fn status_line(message: &MessageWrite) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rows::status_word;
     use ponte_domain::ids::MessageId;
     use ponte_domain::status::Stamps;
     use proptest::prelude::*;

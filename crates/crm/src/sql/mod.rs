@@ -14,9 +14,9 @@ mod values;
 
 pub use config::{Columns, IdKind, OneOrMany, SqlConfig, Statements};
 
+use crate::adopting::Adopting;
 use crate::described::book::put_contacts;
 use crate::described::cursor::Cursor;
-use crate::described::matching::Adopting;
 use crate::described::{Done, Outcome, Problem, lost_row, message, whole};
 use async_trait::async_trait;
 use database::Database;
@@ -175,7 +175,7 @@ impl Crm for Sql {
     }
 
     async fn write_messages(&self, rows: &[MessageWrite]) -> Result<Vec<RowResult>, CallError> {
-        let (messages, whose) = message::merge(rows);
+        let (messages, whose) = crate::rows::messages(rows);
         let write = |row: MessageWrite| async move { self.write_message(&row).await };
         let writes = futures_util::stream::iter(messages).map(write);
         let done: Vec<Outcome> = writes.buffered(self.at_once()).collect().await;

@@ -55,17 +55,6 @@ pub(super) fn marker_of(message: MessageId) -> String {
     format!("[ref {message}]")
 }
 
-/// The status in one word.
-pub(super) const fn status_word(message: &MessageWrite) -> &'static str {
-    match message.stamps.state() {
-        _ if message.withdrawn => "withdrawn",
-        _ if message.inbound => "received",
-        Some(status) => status.as_str(),
-        None if message.error.is_some() => "failed",
-        None => "accepted",
-    }
-}
-
 /// Status and times of a message we sent, or why it failed.
 fn status_line(message: &MessageWrite) -> Option<String> {
     if message.inbound {
@@ -118,6 +107,7 @@ fn cut(text: &str, most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rows::status_word;
     use ponte_domain::status::Stamps;
     use proptest::prelude::*;
     use uuid::Uuid;

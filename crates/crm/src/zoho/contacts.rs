@@ -18,7 +18,6 @@ use crate::phone::{Fit, fit, phone_candidates};
 use ponte_domain::SECOND;
 use ponte_domain::crm::ContactWrite;
 use ponte_domain::error::{CallError, ErrorClass};
-use ponte_domain::ids::PersonId;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -41,7 +40,7 @@ enum Known<'a> {
 impl Zoho {
     /// Gives an outcome for every row, in order.
     pub(super) async fn put_contacts(&self, rows: &[ContactWrite]) -> Result<Vec<Outcome>, CallError> {
-        let (people, whose) = merge(rows);
+        let (people, whose) = crate::rows::people(rows);
         let names: Vec<&str> = people.iter().flat_map(|p| p.fields.keys()).map(String::as_str).collect();
         let types = if names.is_empty() { Arc::default() } else { self.types(&names).await? };
         let mut done: HashMap<usize, Outcome> = HashMap::new();
@@ -234,7 +233,7 @@ impl Zoho {
             put(config.phone_field(), person.phone.as_ref().map(|digits| format!("+{digits}")));
         }
         if nameless || (config.overwrite_names && person.name.is_some()) {
-            let (first, last) = name_of(person);
+            let (first, last) = crate::rows::full_name_of(person, (40, 80));
             put("First_Name", first);
             put("Last_Name", Some(last));
         }
@@ -272,36 +271,6 @@ fn key_is_taken(error: &CallError) -> bool {
     matches!(error.class, ErrorClass::Conflict { .. }) && errors::names_field(error, CONTACT_KEY)
 }
 
-/// One write per person; the later row wins where both say something. Gives the people and each row's person.
-fn merge(rows: &[ContactWrite]) -> (Vec<ContactWrite>, Vec<usize>) {
-    let mut people: Vec<ContactWrite> = Vec::with_capacity(rows.len());
-    let mut at: HashMap<PersonId, usize> = HashMap::with_capacity(rows.len());
-    let mut whose = Vec::with_capacity(rows.len());
-    for row in rows {
-        let position = *at.entry(row.person).or_insert(people.len());
-        whose.push(position);
-        let Some(before) = people.get_mut(position) else {
-            people.push(row.clone());
-            continue;
-        };
-        for (new, old) in [
-            (&row.crm_id, &mut before.crm_id),
-            (&row.name, &mut before.name),
-            (&row.phone, &mut before.phone),
-            (&row.wa_id, &mut before.wa_id),
-            (&row.user_id, &mut before.user_id),
-            (&row.username, &mut before.username),
-        ] {
-            if new.is_some() {
-                old.clone_from(new);
-            }
-        }
-        before.fields.extend(row.fields.clone());
-        before.last_inbound_at = before.last_inbound_at.max(row.last_inbound_at);
-    }
-    (people, whose)
-}
-
 fn wanted((index, person): &Numbered<'_>) -> Option<Wanted> {
     let phone = person.phone.as_deref().or(person.wa_id.as_deref())?;
     Wanted::new(*index, person.person.to_string(), phone)
@@ -314,20 +283,6 @@ fn free_for(record: &Found, key: &str) -> bool {
 /// At most so many characters.
 pub(super) fn cut(text: &str, most: usize) -> String {
     text.chars().take(most).collect()
-}
-
-/// First and last name. Zoho wants a last name: profile name, username, number, or at last our id.
-fn name_of(person: &ContactWrite) -> (Option<String>, String) {
-    let words: Vec<&str> = person.name.as_deref().unwrap_or_default().split_whitespace().collect();
-    match words.as_slice() {
-        [] => {}
-        [only] => return (None, cut(only, 80)),
-        [first, rest @ ..] => return (Some(cut(first, 40)), cut(&rest.join(" "), 80)),
-    }
-    let username = person.username.as_deref().map(str::trim).filter(|u| !u.is_empty());
-    let username = username.map(|u| format!("@{}", u.trim_start_matches('@')));
-    let number = || person.phone.as_ref().or(person.wa_id.as_ref()).map(|digits| format!("+{digits}"));
-    (None, cut(&username.or_else(number).unwrap_or_else(|| format!("WhatsApp {}", person.person)), 80))
 }
 
 /// A new person has no link that could be gone, and a conflict on our id means that someone else was faster: looking again finds it.
@@ -345,52 +300,4 @@ fn taken_row() -> CallError {
 
 fn lost_row() -> CallError {
     CallError::new(ErrorClass::Retryable { after_ms: Some(SECOND) }, "row_unmentioned", "the row got no outcome")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use uuid::Uuid;
-
-    fn person(n: u128) -> ContactWrite {
-        ContactWrite {
-            person: PersonId(Uuid::from_u128(n)),
-            crm_id: None,
-            name: None,
-            phone: None,
-            wa_id: None,
-            user_id: None,
-            username: None,
-            last_inbound_at: None,
-            fields: Default::default(),
-        }
-    }
-
-    #[test]
-    fn there_is_always_a_last_name() {
-        let name = |change: fn(&mut ContactWrite)| {
-            let mut p = person(1);
-            change(&mut p);
-            name_of(&p)
-        };
-        let both = |first: &str, last: &str| (Some(first.to_owned()), last.to_owned());
-        assert_eq!(name(|p| p.name = Some("  Ana  Maria de Souza ".into())), both("Ana", "Maria de Souza"));
-        assert_eq!(name(|p| p.name = Some("Ana".into())), (None, "Ana".to_owned()));
-        assert_eq!(name(|p| (p.name, p.username) = (Some(" ".into()), Some("ana".into()))), (None, "@ana".into()));
-        assert_eq!(name(|p| p.phone = Some("16505551234".into())), (None, "+16505551234".into()));
-        assert!(!name(|_| {}).1.is_empty());
-        assert_eq!(name(|p| p.name = Some("x".repeat(300))).1.chars().count(), 80);
-    }
-
-    #[test]
-    fn rows_of_one_person_become_one() {
-        let (mut a, mut b) = (person(1), person(1));
-        (a.name, a.last_inbound_at) = (Some("Ana".into()), Some(9));
-        (b.phone, b.last_inbound_at) = (Some("16505551234".into()), Some(5));
-        b.fields.insert("Title".into(), json!("Dr"));
-        let (people, whose) = merge(&[a, person(2), b]);
-        assert_eq!((people.len(), whose), (2, vec![0, 1, 0]));
-        assert_eq!((people[0].name.as_deref(), people[0].last_inbound_at), (Some("Ana"), Some(9)));
-        assert_eq!(people[0].fields["Title"], "Dr");
-    }
 }

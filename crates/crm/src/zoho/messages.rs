@@ -4,7 +4,7 @@
 //! its contact when it is tried again with `uncertain`; lists don't lag.
 
 use super::Zoho;
-use super::body::{content, marker_of, note, status_word, title};
+use super::body::{content, marker_of, note, title};
 use super::budget::Price;
 use super::client::{Client, iso};
 use super::contacts::cut;
@@ -13,10 +13,10 @@ use super::query::{id, rows, text};
 use super::rows::{Op, Outcome, Row};
 use super::schema::{MESSAGE_KEY, MESSAGES, MessageMode};
 use super::{CONTACTS, NOTES};
+use crate::rows::status_word;
 use ponte_domain::SECOND;
 use ponte_domain::crm::MessageWrite;
 use ponte_domain::error::{CallError, ErrorClass};
-use ponte_domain::ids::MessageId;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashMap};
 
@@ -31,7 +31,7 @@ type Numbered<'a> = (usize, &'a MessageWrite);
 impl Zoho {
     /// Gives an outcome for every row, in order.
     pub(super) async fn put_messages(&self, rows: &[MessageWrite], mode: MessageMode) -> Vec<Outcome> {
-        let (messages, whose) = merge(rows);
+        let (messages, whose) = crate::rows::messages(rows);
         let mut done: HashMap<usize, Outcome> = HashMap::new();
         for (index, message) in messages.iter().enumerate() {
             if !is_id(&message.contact_crm_id) && (mode == MessageMode::Module || message.crm_id.is_none()) {
@@ -159,26 +159,6 @@ fn record(message: &MessageWrite) -> Map<String, Value> {
         put("Error", json!(cut(error, 255)));
     }
     fields
-}
-
-/// One write per message: the last row wins, what any row knows about earlier attempts is kept.
-fn merge(rows: &[MessageWrite]) -> (Vec<MessageWrite>, Vec<usize>) {
-    let mut messages: Vec<MessageWrite> = Vec::with_capacity(rows.len());
-    let mut at: HashMap<MessageId, usize> = HashMap::with_capacity(rows.len());
-    let mut whose = Vec::with_capacity(rows.len());
-    for row in rows {
-        let position = *at.entry(row.message).or_insert(messages.len());
-        whose.push(position);
-        match messages.get_mut(position) {
-            None => messages.push(row.clone()),
-            Some(before) => {
-                let earlier = std::mem::replace(before, row.clone());
-                before.crm_id = before.crm_id.take().or(earlier.crm_id);
-                before.uncertain |= earlier.uncertain;
-            }
-        }
-    }
-    (messages, whose)
 }
 
 fn is_id(id: &str) -> bool {

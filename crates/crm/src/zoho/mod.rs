@@ -4,7 +4,6 @@
 //! may have done, doing it again is safe: contacts and messages are upserted by our unique fields; a note carries our id and is
 //! looked for when an earlier creation is `uncertain`. Limits are known and obeyed before a call goes out.
 
-mod adopting;
 mod auth;
 mod body;
 mod budget;
@@ -26,7 +25,7 @@ mod tags;
 pub use auth::{KeeperError, KeptToken, MemoryKeeper, TokenKeeper};
 pub use config::{API_VERSION, DataCentre, MessagesIn, Workflows, ZohoConfig};
 
-use adopting::Adopting;
+use crate::adopting::Adopting;
 use async_trait::async_trait;
 use budget::Price;
 use client::Client;

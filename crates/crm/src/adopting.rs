@@ -6,11 +6,11 @@ use std::sync::{Mutex, PoisonError};
 
 /// The records under way.
 #[derive(Debug, Default)]
-pub(super) struct Adopting(Mutex<HashSet<String>>);
+pub(crate) struct Adopting(Mutex<HashSet<String>>);
 
 impl Adopting {
     /// Claims a record until the claim is dropped; `None` when someone else has it.
-    pub(super) fn claim(&self, id: &str) -> Option<Claim<'_>> {
+    pub(crate) fn claim(&self, id: &str) -> Option<Claim<'_>> {
         let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         taken.insert(id.to_owned()).then(|| Claim { of: self, id: id.to_owned() })
     }
@@ -18,7 +18,7 @@ impl Adopting {
 
 /// A record that is being linked.
 #[derive(Debug)]
-pub(super) struct Claim<'a> {
+pub(crate) struct Claim<'a> {
     of: &'a Adopting,
     id: String,
 }
