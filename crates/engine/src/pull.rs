@@ -26,7 +26,8 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-const LEASE_MS: Millis = 15 * SECOND;
+/// Longer than the slowest call. A node that dies loses its leases within seconds all the same.
+const LEASE_MS: Millis = MINUTE;
 /// How soon a run that somebody asked for begins.
 const LOOK_MS: Millis = SECOND / 2;
 /// After a run that failed, the next one waits so long, or until it is due anyway.
@@ -207,10 +208,23 @@ impl Run<'_> {
             if tries > TRIES || wait > 5 * MINUTE {
                 return Err(error.into());
             }
+            self.wait(wait).await?;
+        }
+    }
+
+    /// Waits, and holds the lease meanwhile.
+    async fn wait(&self, ms: Millis) -> Result<(), Failed> {
+        let until = self.world.clock.now() + ms;
+        loop {
+            let left = until - self.world.clock.now();
+            if left <= 0 {
+                return Ok(());
+            }
             tokio::select! {
-                () = self.world.clock.sleep_ms(wait) => {}
+                () = self.world.clock.sleep_ms(left.min(LEASE_MS / 3)) => {}
                 () = self.stop.cancelled() => return Err(Failed::Stopped),
             }
+            self.renewed().await?;
         }
     }
 
