@@ -10,7 +10,7 @@ pub(crate) use facts::facts;
 pub(crate) use runs::file as file_skips;
 
 use crate::SqlStore;
-use crate::conn::{Conn, vals};
+use crate::conn::{Conn, Val, vals};
 use crate::store::write;
 use crate::{lanes, leases};
 use async_trait::async_trait;
@@ -175,13 +175,16 @@ impl CrmSync for SqlStore {
             .collect::<Result<Vec<_>, StoreError>>()?;
         let connection = connection.clone();
         write!(self, (connection, rows), |c| {
-            for (person, before, after) in rows.iter() {
-                c.exec(
-                    "UPDATE crm_contact SET base = $5 WHERE workspace_id = $1 AND connection = $2 AND person_id = $3 AND base = $4",
-                    vals![workspace.0, connection.as_str(), person.0, before.as_str(), after.as_str()],
-                )
-                .await?;
-            }
+            let row =
+                |(person, before, after): &(PersonId, String, String)| vals![person.0, before.as_str(), after.as_str()];
+            c.change_many(
+                "person_id, before, after",
+                "UPDATE crm_contact SET base = v.after FROM v WHERE crm_contact.workspace_id = $1 \
+                 AND crm_contact.connection = $2 AND crm_contact.person_id = v.person_id AND crm_contact.base = v.before",
+                vals![workspace.0, connection.as_str()],
+                rows.iter().map(row).collect(),
+            )
+            .await?;
             Ok(())
         })
     }
@@ -285,28 +288,22 @@ async fn patch(
         key(),
     )
     .await?;
-    let mut set = async |column: &str, value: crate::conn::Val| -> Result<(), StoreError> {
-        let sql = format!("UPDATE crm_sync SET {column} = $3 WHERE workspace_id = $1 AND connection = $2");
-        c.exec(sql, vec![workspace.0.into(), connection.as_str().into(), value]).await.map(|_| ())
-    };
-    if let Some(cursor) = &patch.cursor {
-        set("position", cursor.as_str().into()).await?;
-    }
-    if let Some(page) = &patch.page {
-        set("page", page.clone().into()).await?;
-    }
-    if let Some(run) = patch.run {
-        set("run_id", run.into()).await?;
-    }
-    if let Some(wanted) = patch.wanted {
-        set("wanted", wanted.map(|w| w.as_str().to_owned()).into()).await?;
-    }
-    if let Some(at) = patch.next_at {
-        set("next_at", at.into()).await?;
-    }
+    let mut changes: Vec<(&str, Val)> = Vec::new();
+    changes.extend(patch.cursor.as_ref().map(|cursor| ("position", cursor.as_str().into())));
+    changes.extend(patch.page.as_ref().map(|page| ("page", page.clone().into())));
+    changes.extend(patch.run.map(|run| ("run_id", run.into())));
+    changes.extend(patch.wanted.map(|wanted| ("wanted", wanted.map(|w| w.as_str().to_owned()).into())));
+    changes.extend(patch.next_at.map(|at| ("next_at", at.into())));
     if let Some(paused) = &patch.paused {
-        set("paused_at", paused.as_ref().map(|(at, _)| *at).into()).await?;
-        set("paused_by", paused.as_ref().map(|(_, by)| by.clone()).into()).await?;
+        changes.push(("paused_at", paused.as_ref().map(|(at, _)| *at).into()));
+        changes.push(("paused_by", paused.as_ref().map(|(_, by)| by.clone()).into()));
     }
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let set: Vec<String> = changes.iter().zip(3..).map(|((column, _), n)| format!("{column} = ${n}")).collect();
+    let sql = format!("UPDATE crm_sync SET {} WHERE workspace_id = $1 AND connection = $2", set.join(", "));
+    let key = vals![workspace.0, connection.as_str()];
+    c.exec(sql, key.into_iter().chain(changes.into_iter().map(|(_, value)| value)).collect()).await?;
     Ok(())
 }

@@ -176,13 +176,15 @@ async fn links(
     pulled: &Pulled,
     now: Millis,
 ) -> Result<(), StoreError> {
-    let at = |record: &String| vals![workspace.0, connection.as_str(), record.as_str()];
-    for record in &pulled.gone {
-        let key = at(record).into_iter().chain(vals![now]).collect();
-        c.exec("UPDATE crm_contact SET gone_at = $4 WHERE workspace_id = $1 AND connection = $2 AND crm_id = $3", key)
-            .await?;
-        c.exec("DELETE FROM crm_skip WHERE workspace_id = $1 AND connection = $2 AND crm_id = $3", at(record)).await?;
-    }
+    let records = || pulled.gone.iter().map(|record| vals![record.as_str()]).collect::<Vec<_>>();
+    c.change_many(
+        "crm_id",
+        "UPDATE crm_contact SET gone_at = $3 WHERE workspace_id = $1 AND connection = $2 AND crm_id IN (SELECT crm_id FROM v)",
+        vals![workspace.0, connection.as_str(), now],
+        records(),
+    )
+    .await?;
+    runs::remove(c, workspace, connection, records()).await?;
     remember(c, workspace, connection, &pulled.links, now).await
 }
 

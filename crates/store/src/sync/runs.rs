@@ -160,28 +160,41 @@ pub(crate) async fn file(
             skips.iter().map(|(record, ..)| vals![record.as_str()]).collect(),
         )
         .await?;
-    let mut rows: Vec<Vec<Val>> = Vec::new();
+    let known: HashSet<String> = known.into_iter().map(|(record,)| record).collect();
+    let (mut rows, mut fine): (Vec<Vec<Val>>, Vec<Vec<Val>>) = (Vec::new(), Vec::new());
     let mut said = HashSet::new();
     // Said twice in a page, the last word counts.
     for (record, person, reasons) in skips.iter().rev().filter(|(record, ..)| said.insert(record)) {
         if reasons.is_empty() {
-            if known.iter().any(|(known,)| known == record) {
-                c.exec(
-                    "DELETE FROM crm_skip WHERE workspace_id = $1 AND connection = $2 AND crm_id = $3",
-                    vals![workspace.0, connection.as_str(), record.as_str()],
-                )
-                .await?;
-            }
+            fine.extend(known.contains(record).then(|| vals![record.as_str()]));
             continue;
         }
         let text = serde_json::to_string(reasons).map_err(|_| StoreError::Corrupt("crm_skip.skips".into()))?;
         rows.push(vals![workspace.0, connection.as_str(), record.as_str(), person.map(|p| p.0), now, text]);
     }
+    remove(c, workspace, connection, fine).await?;
     c.insert_many(
         "INSERT INTO crm_skip (workspace_id, connection, crm_id, person_id, at, skips)",
         "ON CONFLICT (workspace_id, connection, crm_id) DO UPDATE SET person_id = excluded.person_id, \
          at = CASE WHEN crm_skip.skips = excluded.skips THEN crm_skip.at ELSE excluded.at END, skips = excluded.skips",
         rows,
+    )
+    .await?;
+    Ok(())
+}
+
+/// Takes records off the list.
+pub(super) async fn remove(
+    c: &mut Conn,
+    workspace: WorkspaceId,
+    connection: &ConnectionId,
+    records: Vec<Vec<Val>>,
+) -> Result<(), StoreError> {
+    c.change_many(
+        "crm_id",
+        "DELETE FROM crm_skip WHERE workspace_id = $1 AND connection = $2 AND crm_id IN (SELECT crm_id FROM v)",
+        vals![workspace.0, connection.as_str()],
+        records,
     )
     .await?;
     Ok(())
