@@ -228,7 +228,9 @@ async fn without_notifications_a_look_finds_what_changed_and_a_full_one_what_is_
     assert_eq!(rig.cli(&["crm", "pause", "hubspot"]).await.code, 0);
     let refused = rig.cli(&["crm", "sync", "hubspot"]).await;
     assert!(refused.code != 0 && refused.err.contains("resume"), "{refused:?}");
-    assert_eq!(rig.cli(&["crm", "resume", "hubspot"]).await.code, 0);
+    let (status, body) = rig.api("POST", "/api/v1/crm/hubspot/sync?kind=full", None).await;
+    assert!(status == 400 && body["detail"].as_str().unwrap().contains("resume"), "{body}");
+    assert_eq!(rig.api("POST", "/api/v1/crm/hubspot/resume", None).await.0, 200);
     let run = sync(&rig, &[]).await;
     assert_eq!((&run["changed"], &run["skipped"]), (&json!(1), &json!(1)), "{run}");
 

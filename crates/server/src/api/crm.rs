@@ -5,7 +5,7 @@ use crate::App;
 use crate::problem::Problem;
 use axum::Json;
 use axum::extract::{Path, State};
-use ponte_domain::error::NOT_FOUND;
+use ponte_domain::error::{INVALID_REQUEST, NOT_FOUND};
 use ponte_domain::ids::ConnectionId;
 use ponte_domain::ports::people::NewAudit;
 use ponte_domain::ports::sync::{RunKind, Skipped, SyncPatch, SyncRun};
@@ -68,6 +68,13 @@ pub(super) async fn sync(
     Params(wanted): Params<Wanted>,
 ) -> Result<Json<Value>, Problem> {
     let connection = find(&app, &name)?;
+    let refused = |why: String| Err(Problem::new(INVALID_REQUEST, Some(why)));
+    if !connection.settings.pull || connection.settings.rules.is_empty() {
+        return refused(format!("{name} is not read from: sync.pull is off, or it has no mapping"));
+    }
+    if let Some(by) = app.world.sync.sync_state(app.world.workspace, &connection.id).await?.paused_by {
+        return refused(format!("{name} is paused by {by}: resume it first"));
+    }
     let patch = SyncPatch { wanted: Some(Some(wanted.kind)), ..SyncPatch::default() };
     let now = app.world.clock.now();
     app.world.sync.sync_patch(app.world.workspace, None, &connection.id, patch, now).await?;
