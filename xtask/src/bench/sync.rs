@@ -12,8 +12,8 @@ use super::{Options, PipelineOptions, pipeline};
 use crate::rig::process::{free_address, memory_mb};
 use crate::rig::webhook::PATH;
 use crate::rig::{self, Machine, Place, now_ms};
-use account::{Account, Crm, Terms};
-use anyhow::Result;
+use account::{Account, Crm, Terms, phone};
+use anyhow::{Result, bail};
 use serde_json::{Value, json};
 use site::{Site, number};
 use std::process::ExitCode;
@@ -98,7 +98,8 @@ async fn all(options: &SyncOptions, place: &mut Place, plan: &chaos::Plan) -> Re
     let told = site.idle(Duration::from_secs(1_200)).await?;
     let (_, peak) = memory_mb(site.ponte.pid());
     let settled_ms = now_ms();
-    let low = low(options, place).await?;
+    let into = into(options, place).await?;
+    let low = if options.crm.limits_speed() { low(options, place).await? } else { Value::Null };
     let chaos = chaos::run(options.crm, place, plan).await?;
     let busy = PipelineOptions {
         common: Options { seconds: Some(if options.quick { 20 } else { 60 }), ..options.common.clone() },
@@ -124,7 +125,7 @@ async fn all(options: &SyncOptions, place: &mut Place, plan: &chaos::Plan) -> Re
     Ok(json!({
         "contacts": contacts, "records_per_s": rate.round(), "records_per_s_wanted": 5_000, "bare_records_per_s": bare.round(),
         "share_of_bare": shown(rate / bare), "initial": first, "written_back_s": shown(told), "peak_rss_mb": peak,
-        "low_limit": low, "echo": echo, "idle_calls": idle_calls, "idle_calls_allowed": 3, "idle": idle,
+        "into": into, "low_limit": low, "echo": echo, "idle_calls": idle_calls, "idle_calls_allowed": 3, "idle": idle,
         "changed": some, "delta_seconds": shown(delta_s), "delta_seconds_allowed": 30, "delta_calls": delta_calls,
         "delta_arrived": moved, "delta": delta,
         "to_crm_p95_ms": pipeline.get("to_crm_p95_ms"), "to_crm_p95_ms_allowed": 1_000, "pipeline_429": pipeline.get("crm_429"),
@@ -136,6 +137,34 @@ fn account_with(crm: Crm, place: &Place, name: &str, calls_per_10s: u32) -> Resu
     let listen = free_address()?;
     let terms = Terms { calls_per_10s, tells: None, token_s: None };
     Ok((Account::start(crm, place.folder(), name, &format!("http://{listen}{PATH}"), terms)?, listen))
+}
+
+/// People who are here first: imported from a list, and written into an account that has no limit and nobody in it.
+async fn into(options: &SyncOptions, place: &mut Place) -> Result<Value> {
+    let contacts = options.contacts;
+    let (mut account, listen) = account_with(options.crm, place, "into-crm", NO_LIMIT)?;
+    let mut site = Site::start(place, "into", listen, &account, 10_080).await?;
+    site.ended(None).await?;
+    let list = place.folder().join("people.csv");
+    let mut text = String::from("phone,first name,last name,email,city,job title\n");
+    for n in 0..contacts {
+        text.push_str(&format!("+{},Ana{n},Lima,ana{n}@example.com,City {},Buyer\n", phone(n), n % 300));
+    }
+    std::fs::write(&list, text)?;
+    let before = account.calls().await?;
+    let begun = Instant::now();
+    let done = site.ponte.command(&["contacts", "import", &list.display().to_string()]).await?;
+    if !done.status.success() {
+        bail!("contacts import: {}", String::from_utf8_lossy(&done.stderr));
+    }
+    let imported = begun.elapsed().as_secs_f64();
+    site.idle(Duration::from_secs(1_200)).await?;
+    let seconds = begun.elapsed().as_secs_f64() - 2.0;
+    let after = account.calls().await?;
+    let there = account.records().await?.len();
+    let shown = |n: f64| (n * 100.0).round() / 100.0;
+    Ok(json!({ "contacts": contacts, "there": there, "import_s": shown(imported), "seconds": shown(seconds),
+        "records_per_s": (contacts as f64 / seconds).round(), "calls": after.0 - before.0, "refused": after.1 - before.1 }))
 }
 
 /// The share of a low limit that reading everything uses, while it reads.

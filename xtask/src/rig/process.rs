@@ -21,13 +21,17 @@ pub fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
-/// Both simulators, in one process of their own.
+/// All simulators, in one process of their own.
 pub struct Simulators {
     child: Child,
     /// Where the Cloud API is.
     pub whatsapp: SocketAddr,
     /// Where HubSpot is.
     pub hubspot: SocketAddr,
+    /// Where Salesforce is.
+    pub salesforce: SocketAddr,
+    /// Where Zoho is.
+    pub zoho: SocketAddr,
 }
 
 impl Simulators {
@@ -64,7 +68,7 @@ impl Simulators {
                 .with_context(|| format!("address of {name}"))
         };
         let (whatsapp, hubspot) = (address("whatsapp")?, address("hubspot")?);
-        Ok(Self { child, whatsapp, hubspot })
+        Ok(Self { child, whatsapp, hubspot, salesforce: address("salesforce")?, zoho: address("zoho")? })
     }
 }
 

@@ -70,7 +70,7 @@ impl HubSpotConfig {
             api_version: API_VERSION.to_owned(),
             auth,
             calls_per_10s: 190,
-            budget_percent: 90,
+            budget_percent: 97,
             searches_per_second: 5,
             request_timeout_ms: 15_000,
             max_wait_ms: 3_000,

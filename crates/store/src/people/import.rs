@@ -347,5 +347,10 @@ pub(crate) async fn finish(
         vals![workspace.0, run, now, report],
     )
     .await?;
+    // The planner of PostgreSQL would know nothing of the new people for a minute or more, and pages of them would each read all
+    // that follow (measured: 52 s instead of 23 s for cleaning a million).
+    if c.is_postgres() {
+        c.script("ANALYZE person, identity, person_mark".to_owned()).await?;
+    }
     Ok(())
 }

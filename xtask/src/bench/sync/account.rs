@@ -1,6 +1,10 @@
 //! A simulated account of a CRM, as this benchmark needs it: start it, fill it, read it bare, edit it as its people do, make it
-//! fail. What differs between CRMs is here and nowhere else. Values go by our names of fields.
+//! fail. What differs between CRMs is in [`Ways`] and nowhere else. Values go by our names of fields.
 //! Must not touch: the product's crates.
+
+mod hubspot;
+mod salesforce;
+mod zoho;
 
 use crate::rig::http::{Client, Connection, request};
 use crate::rig::process::{Simulators, simulator_settings};
@@ -14,22 +18,8 @@ use std::time::Instant;
 
 /// Records filled in at once.
 const AT_ONCE: usize = 1_000;
-const TOKEN: &str = "sim-static-token";
+/// The secret that notices are signed with, or carry.
 const SECRET: &str = "the-secret-of-the-bench";
-
-/// Our names of the fields that both sides hold as text, and HubSpot's.
-const HUBSPOT: [(&str, &str); 10] = [
-    ("email", "email"),
-    ("company", "company"),
-    ("job_title", "jobtitle"),
-    ("street", "address"),
-    ("city", "city"),
-    ("region", "state"),
-    ("postal_code", "zip"),
-    ("country", "country"),
-    ("website", "website"),
-    ("language", "ponte_language"),
-];
 
 /// Which CRM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
@@ -37,6 +27,56 @@ const HUBSPOT: [(&str, &str); 10] = [
 pub enum Crm {
     /// HubSpot.
     Hubspot,
+    /// Salesforce.
+    Salesforce,
+    /// Zoho CRM.
+    Zoho,
+}
+
+impl Crm {
+    const fn ways(self) -> &'static Ways {
+        match self {
+            Self::Hubspot => &hubspot::WAYS,
+            Self::Salesforce => &salesforce::WAYS,
+            Self::Zoho => &zoho::WAYS,
+        }
+    }
+
+    /// True where the limit is one of calls in a short time, so that reading can be bound by it.
+    #[must_use]
+    pub const fn limits_speed(self) -> bool {
+        matches!(self, Self::Hubspot)
+    }
+
+    /// Our names of the fields that both sides hold as text.
+    pub fn fields(self) -> impl Iterator<Item = &'static str> {
+        self.ways().fields.iter().map(|(ours, _)| *ours)
+    }
+}
+
+/// What differs between CRMs.
+struct Ways {
+    /// What the records are called in addresses.
+    object: &'static str,
+    /// Our names of the fields that both sides hold as text, and theirs.
+    fields: &'static [(&'static str, &'static str)],
+    /// First name, last name, phone, WhatsApp name, our id, tags.
+    names: [&'static str; 6],
+    /// Under which key a record's values stand in the simulator's own answers and changes.
+    values: [&'static str; 2],
+    /// Under which key records are listed there.
+    list: &'static str,
+    /// Ends all access tokens.
+    expire: &'static str,
+    /// The simulator's sections, as TOML.
+    settings: fn(&Terms) -> String,
+    /// The program's connection, as TOML, without `[crm.connections.sync]`.
+    connection: fn(SocketAddr, &Terms) -> String,
+    /// A tenth of the calls goes wrong, in every way.
+    storm: fn() -> Value,
+    /// Asks for the page behind a record, and finds the next one's mark in the end of the answer.
+    page: fn(&str, &str) -> Vec<u8>,
+    next: fn(&str) -> Option<String>,
 }
 
 /// A record by our names of fields, values as they compare: `phone` as digits, `tags` sorted, nothing empty.
@@ -58,13 +98,14 @@ pub struct Terms {
     pub calls_per_10s: u32,
     /// Where it tells of changes.
     pub tells: Option<String>,
-    /// Access tokens live so many seconds; `None`: a fixed token.
+    /// Access tokens live so many seconds, where that can be set; `None`: a fixed token or a long life.
     pub token_s: Option<u32>,
 }
 
 /// An account, in a process of its own beside a simulated WhatsApp.
 pub struct Account {
     pub simulators: Simulators,
+    ways: &'static Ways,
     terms: Terms,
     client: Client,
     address: SocketAddr,
@@ -78,43 +119,30 @@ pub fn phone(n: usize) -> String {
 
 impl Account {
     /// Starts one. `webhook`: where the simulated WhatsApp tells.
-    pub fn start(_crm: Crm, folder: &Path, name: &str, webhook: &str, terms: Terms) -> Result<Self> {
-        let folder = folder.join(name);
+    pub fn start(crm: Crm, folder: &Path, name: &str, webhook: &str, terms: Terms) -> Result<Self> {
+        let (folder, ways) = (folder.join(name), crm.ways());
         std::fs::create_dir_all(&folder)?;
-        let mut more = format!(
-            "[whatsapp.delivery]\nretry_first_ms = 100\nretry_max_ms = 1000\n[hubspot.limits]\nburst = {}\ndaily = 100000000\n",
-            terms.calls_per_10s
-        );
-        if let Some(seconds) = terms.token_s {
-            more.push_str(&format!("[hubspot.oauth]\nexpires_in = {seconds}\n"));
-        }
-        if let Some(url) = &terms.tells {
-            let to = format!("target_url = \"{url}/webhooks/crm/crm\"\nclient_secret = \"{SECRET}\"\nflush_ms = 50\n");
-            more.push_str(&format!("[hubspot.webhooks]\n{to}"));
-        }
+        let more =
+            format!("[whatsapp.delivery]\nretry_first_ms = 100\nretry_max_ms = 1000\n{}", (ways.settings)(&terms));
         let settings = simulator_settings(1, [80, 80], true, &more);
         let simulators = Simulators::start(&folder, &settings, Some(webhook))?;
-        let address = simulators.hubspot;
-        Ok(Self { simulators, terms, client: Client::new(address), address })
+        let address = match crm {
+            Crm::Hubspot => simulators.hubspot,
+            Crm::Salesforce => simulators.salesforce,
+            Crm::Zoho => simulators.zoho,
+        };
+        Ok(Self { simulators, ways, terms, client: Client::new(address), address })
     }
 
     /// The program's connection to it, named `crm`.
     #[must_use]
     pub fn connection(&self, every_minutes: u32) -> (SocketAddr, String) {
-        let Terms { calls_per_10s, tells, token_s } = &self.terms;
-        let sign_in = match token_s {
-            None => format!("token = \"{TOKEN}\""),
-            Some(_) => "oauth = { client_id = \"sim-client\", client_secret = \"sim-client-secret\", refresh_token = \
-                        \"sim-refresh-token\" }"
-                .to_owned(),
-        };
         let mut text = format!(
-            "[[crm.connections]]\nname = \"crm\"\nkind = \"hubspot\"\n{sign_in}\nbase_url = \"http://{}\"\ncalls_per_10s = \
-             {calls_per_10s}\nwebhook_secret = \"{SECRET}\"\n[crm.connections.sync]\ncountry = \"TW\"\nevery_minutes = \
+            "[[crm.connections]]\nname = \"crm\"\n{}[crm.connections.sync]\ncountry = \"TW\"\nevery_minutes = \
              {every_minutes}\n",
-            self.address
+            (self.ways.connection)(self.address, &self.terms)
         );
-        if let Some(url) = tells {
+        if let Some(url) = &self.terms.tells {
             text.push_str(&format!("notify_url = \"{url}\"\n"));
         }
         (self.address, text)
@@ -124,32 +152,43 @@ impl Account {
     pub async fn fill(&mut self, people: Range<usize>) -> Result<Vec<String>> {
         let all: Vec<usize> = people.collect();
         let mut ids = Vec::with_capacity(all.len());
+        let [first, last, phone_field, ..] = self.ways.names;
         for some in all.chunks(AT_ONCE) {
-            let records: Vec<Value> = some
-                .iter()
-                .map(|n| {
-                    json!({ "firstname": format!("Ana{n}"), "lastname": "Lima", "phone": format!("+{}", phone(*n)),
-                        "email": format!("ana{n}@example.com"), "company": format!("Acme {}", n % 500), "jobtitle": "Buyer",
-                        "address": format!("{n} Main Street"), "city": format!("City {}", n % 300), "zip": format!("{n:05}") })
-                })
-                .collect();
-            let body = json!({ "records": records });
-            let made = self.client.must("POST", "/_sim/records/contacts", Some(&body)).await?;
+            let record = |n: &usize| {
+                let mut record = Map::new();
+                let names =
+                    [(first, format!("Ana{n}")), (last, "Lima".to_owned()), (phone_field, format!("+{}", phone(*n)))];
+                record.extend(names.map(|(name, value)| (name.to_owned(), json!(value))));
+                let facts = [
+                    ("email", format!("ana{n}@example.com")),
+                    ("company", format!("Acme {}", n % 500)),
+                    ("job_title", "Buyer".to_owned()),
+                    ("street", format!("{n} Main Street")),
+                    ("city", format!("City {}", n % 300)),
+                    ("postal_code", format!("{n:05}")),
+                ];
+                record.extend(
+                    facts.into_iter().filter_map(|(ours, value)| Some((self.theirs(ours)?.to_owned(), json!(value)))),
+                );
+                Value::Object(record)
+            };
+            let body = json!({ "records": some.iter().map(record).collect::<Vec<_>>() });
+            let made = self.client.must("POST", &format!("/_sim/records/{}", self.ways.object), Some(&body)).await?;
             let made = made.get("ids").and_then(Value::as_array).context("ids of the records")?;
             ids.extend(made.iter().filter_map(Value::as_str).map(str::to_owned));
         }
         Ok(ids)
     }
 
+    fn theirs(&self, ours: &str) -> Option<&'static str> {
+        self.ways.fields.iter().find(|(name, _)| *name == ours).map(|(_, theirs)| *theirs)
+    }
+
     /// Changes values of a record, as its people do.
     pub async fn edit(&mut self, id: &str, values: &[(&str, &str)]) -> Result<()> {
-        let mut properties = Map::new();
-        for (name, value) in values {
-            let theirs = HUBSPOT.iter().find(|(ours, _)| ours == name).map_or(*name, |(_, theirs)| theirs);
-            properties.insert(theirs.to_owned(), json!(value));
-        }
-        let body = json!({ "properties": properties });
-        self.client.must("PATCH", &format!("/_sim/records/contacts/{id}"), Some(&body)).await?;
+        let all = values.iter().filter_map(|(name, value)| Some((self.theirs(name)?.to_owned(), json!(value))));
+        let body = json!({ self.ways.values[1]: Value::Object(all.collect()) });
+        self.client.must("PATCH", &format!("/_sim/records/{}/{id}", self.ways.object), Some(&body)).await?;
         Ok(())
     }
 
@@ -157,11 +196,13 @@ impl Account {
     pub async fn records(&mut self) -> Result<Vec<(String, Values)>> {
         let (mut all, mut after) = (Vec::new(), String::new());
         loop {
-            let page = self.client.get(&format!("/_sim/records/contacts?limit=1000&after={after}")).await?;
-            let records = page.get("results").and_then(Value::as_array).context("records")?;
-            all.extend(records.iter().map(|record| {
+            let path = format!("/_sim/records/{}?limit=1000&after={after}", self.ways.object);
+            let page = self.client.get(&path).await?;
+            let records = page.get(self.ways.list).and_then(Value::as_array).context("records")?;
+            let live = records.iter().filter(|record| record.get("deleted") != Some(&json!(true)));
+            all.extend(live.map(|record| {
                 let id = record.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
-                (id, values(record.get("properties").unwrap_or(&Value::Null)))
+                (id, self.values(record.get(self.ways.values[0]).unwrap_or(&Value::Null)))
             }));
             match page.get("next").and_then(Value::as_str) {
                 Some(next) => next.clone_into(&mut after),
@@ -180,36 +221,30 @@ impl Account {
 
     /// What the account's own pages cost: everything read by a client that drops what it reads. Records a second.
     pub async fn read_bare(&self, contacts: usize) -> Result<f64> {
-        let names: Vec<&str> = HUBSPOT.iter().map(|(_, theirs)| *theirs).collect();
-        let path = format!(
-            "/crm/objects/2026-09/contacts?limit=100&archived=false&properties=firstname,lastname,phone,{}",
-            names.join(",")
-        );
-        let bearer = format!("Bearer {TOKEN}");
+        let mut names: Vec<&str> = self.ways.names.iter().take(3).copied().collect();
+        names.extend(self.ways.fields.iter().map(|(_, theirs)| *theirs));
+        let names = names.join(",");
         let mut connection = Connection::open(self.address).await?;
-        let (begun, mut after) = (Instant::now(), String::new());
-        for _ in 0..=contacts / 100 {
-            let status = connection
-                .exchange(&request("GET", &format!("{path}{after}"), &[("authorization", &bearer)], b""))
-                .await?;
-            if status != 200 {
-                bail!("the account answered {status}");
+        let (begun, mut after, mut pages) = (Instant::now(), String::new(), 0);
+        loop {
+            let status = connection.exchange(&(self.ways.page)(&names, &after)).await?;
+            // 204: a CRM's way to say that there is nothing.
+            if status != 200 && status != 204 {
+                bail!("the account answered {status}: {}", String::from_utf8_lossy(connection.body()));
             }
-            // Only the address of the next page is looked for, at the end of the answer.
+            pages += 1;
             let body = connection.body();
-            let tail = String::from_utf8_lossy(body.get(body.len().saturating_sub(300)..).unwrap_or_default());
-            let Some((_, next)) = tail.rsplit_once("\"after\":\"") else { break };
-            after = format!("&after={}", next.split('"').next().unwrap_or_default());
+            let tail = String::from_utf8_lossy(body.get(body.len().saturating_sub(2_000)..).unwrap_or_default());
+            match (self.ways.next)(&tail).filter(|next| *next != after) {
+                Some(next) if pages <= contacts => after = next,
+                _ => return Ok(contacts as f64 / begun.elapsed().as_secs_f64()),
+            }
         }
-        Ok(contacts as f64 / begun.elapsed().as_secs_f64())
     }
 
     /// A tenth of its calls goes wrong, in every way.
     pub async fn storm(&mut self) -> Result<()> {
-        let faults = json!({ "server_error": 0.02, "server_error_after_apply": 0.02, "too_many_requests": 0.02, "locked": 0.01,
-            "migrating": 0.005, "migrating_retry_after_s": 2, "timeout_after_apply": 0.01, "reset_after_apply": 0.01,
-            "hang_ms": 3000, "row_failure": 0.01, "row_rejection": 0.002 });
-        self.weather(&faults).await
+        self.weather(&(self.ways.storm)()).await
     }
 
     /// Nothing works: `unavailable` (503) or `drop` (no answer).
@@ -219,7 +254,7 @@ impl Account {
 
     /// All access tokens end now.
     pub async fn expire(&mut self) -> Result<()> {
-        self.client.must("POST", "/_sim/expire_tokens", None).await.map(|_| ())
+        self.client.must("POST", self.ways.expire, None).await.map(|_| ())
     }
 
     /// All works.
@@ -230,19 +265,36 @@ impl Account {
     async fn weather(&mut self, faults: &Value) -> Result<()> {
         self.client.must("PUT", "/_sim/faults", Some(faults)).await.map(|_| ())
     }
+
+    fn values(&self, record: &Value) -> Values {
+        let text = |name: &str| record.get(name).and_then(Value::as_str).unwrap_or_default().trim().to_owned();
+        let [first, last, phone, whatsapp_name, id, tags] = self.ways.names;
+        let mut all: BTreeMap<String, String> =
+            self.ways.fields.iter().map(|(ours, theirs)| ((*ours).to_owned(), text(theirs))).collect();
+        all.insert("name".into(), format!("{} {}", text(first), text(last)).trim().to_owned());
+        all.insert("phone".into(), text(phone).chars().filter(char::is_ascii_digit).collect());
+        all.insert("whatsapp_name".into(), text(whatsapp_name));
+        all.insert("id".into(), text(id));
+        // A text, or a list of things with names.
+        let mut words: Vec<String> = match record.get(tags) {
+            Some(Value::Array(list)) => {
+                list.iter().filter_map(|tag| tag.get("name")?.as_str()).map(str::to_owned).collect()
+            }
+            _ => text(tags).split(';').map(|tag| tag.trim().to_owned()).collect(),
+        };
+        words.sort();
+        all.insert("tags".into(), words.join(";"));
+        all.retain(|_, value| !value.is_empty());
+        Values(all)
+    }
 }
 
-fn values(properties: &Value) -> Values {
-    let text = |name: &str| properties.get(name).and_then(Value::as_str).unwrap_or_default().trim().to_owned();
-    let mut all: BTreeMap<String, String> =
-        HUBSPOT.iter().map(|(ours, theirs)| ((*ours).to_owned(), text(theirs))).collect();
-    all.insert("name".into(), format!("{} {}", text("firstname"), text("lastname")).trim().to_owned());
-    all.insert("phone".into(), text("phone").chars().filter(char::is_ascii_digit).collect());
-    all.insert("whatsapp_name".into(), text("ponte_whatsapp_name"));
-    all.insert("id".into(), text("ponte_id"));
-    let mut tags: Vec<String> = text("ponte_tags").split(';').map(|tag| tag.trim().to_owned()).collect();
-    tags.sort();
-    all.insert("tags".into(), tags.join(";"));
-    all.retain(|_, value| !value.is_empty());
-    Values(all)
+/// The last value of a key in the end of an answer.
+fn last_of<'a>(tail: &'a str, key: &str) -> Option<&'a str> {
+    let (_, rest) = tail.rsplit_once(&format!("\"{key}\":\""))?;
+    rest.split('"').next()
+}
+
+fn ask(method: &str, path: &str, bearer: &str, body: &[u8]) -> Vec<u8> {
+    request(method, path, &[("authorization", bearer), ("content-type", "application/json")], body)
 }
