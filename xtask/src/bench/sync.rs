@@ -62,8 +62,8 @@ pub async fn run(options: &SyncOptions) -> Result<ExitCode> {
         all(options, &mut place, &plan).await
     };
     let bad = |report: &Value| {
-        let chaos = |name: &str| report.pointer(&format!("/chaos/{name}")).and_then(Value::as_u64).unwrap_or(1);
-        chaos("differences_after_chaos") + chaos("doubled") + chaos("dropped") + chaos("differed_in_second") > 0
+        let chaos = |name: &str| report.pointer(&format!("/chaos/{name}")).and_then(Value::as_f64).unwrap_or(1.0);
+        chaos("differences_after_chaos") + chaos("doubled") + chaos("dropped") + chaos("differed_in_second") > 0.0
     };
     if done.as_ref().map_or(true, bad) {
         eprintln!("databases and logs: {}", place.folder().display());
