@@ -28,6 +28,8 @@ pub struct Link {
     pub base: Option<Base>,
     /// The CRM said that the record is gone. It may come back, or turn out to be merged.
     pub gone: bool,
+    /// When we last wrote to the record, or came to know it.
+    pub written_at: Millis,
 }
 
 /// What is stored about the records of a page.
@@ -63,6 +65,8 @@ pub struct Context<'a> {
     pub triggers: &'a [Trigger],
     /// What is read may have been so for years: what is found for the first time asks for nothing.
     pub first_reading: bool,
+    /// Our clock when the records were asked for: what was written to them since, they don't show.
+    pub read_at: Millis,
     /// Our clock.
     pub now: Millis,
     /// New identifiers.
@@ -112,6 +116,8 @@ pub struct Pulled {
     pub links: Vec<Link>,
     /// Records that were deleted.
     pub gone: Vec<String>,
+    /// Records to be read again: we wrote to them after they were read, so what they say may be what we replaced.
+    pub again: Vec<String>,
     /// Who changed and how.
     pub touched: Vec<Touched>,
     /// What was left out, record by record; an empty list says that everything is fine again.
@@ -228,6 +234,10 @@ impl Room<'_> {
             now: self.context.now,
         };
         let mut met = meet(meeting, facts, &base, record);
+        let written_at = known.map_or(Millis::MIN, |l| l.written_at);
+        if written_at >= self.context.read_at && (!met.changed.is_empty() || !met.consent.is_empty()) {
+            return self.pulled.again.push(record.id.clone());
+        }
         let skips = std::mem::take(&mut met.given.skipped);
         let mut skips: Vec<Skip> = skips.into_iter().chain(self.phones(person, &met)).collect();
         self.consent(person, record, &met.consent);
@@ -246,7 +256,7 @@ impl Room<'_> {
         }
         skips.extend(self.triggers(person, record));
         if first_time || before != met.base {
-            let link = Link { person, record: record.id.clone(), base: Some(met.base), gone: false };
+            let link = Link { person, record: record.id.clone(), base: Some(met.base), gone: false, written_at };
             self.link(link);
         }
         self.left_out(record, Some(person), skips);
@@ -430,3 +440,7 @@ impl Room<'_> {
 fn whole(code: &'static str, text: String) -> Skip {
     Skip { item: String::new(), field: String::new(), reason: super::codec::reason(code, text) }
 }
+
+#[cfg(test)]
+#[path = "pull_tests.rs"]
+mod tests;

@@ -40,7 +40,7 @@ pub(super) async fn work(world: &World, connection: &Connection, stop: &Cancella
             let found = connection.crm.read_contacts(&ids, &loaded.names).await?;
             changes.extend(ids.iter().zip(found).flat_map(|(id, record)| became(id, record)));
         }
-        let applying = Applying { world, connection, loaded: &loaded, run: None, kind: Reading::News };
+        let applying = Applying { world, connection, loaded: &loaded, run: None, kind: Reading::News, read_at: now };
         applying.apply(None, changes, SyncPatch::default(), 0).await.map_err(CallError::from)
     };
     let outcome = outcome.await;

@@ -23,6 +23,15 @@ const AHEAD: usize = 8;
 /// Linked records looked at in one page when it is asked what is gone.
 const LINKED: i64 = 500;
 
+/// A page that was read ahead.
+struct Ahead {
+    records: Vec<CrmRecord>,
+    next: Option<String>,
+    calls: i64,
+    /// Our clock when it was asked for.
+    read_at: Millis,
+}
+
 /// What a full run's page says when the run stands at its beginning.
 const BEGINNING: &str = "";
 
@@ -32,6 +41,8 @@ pub(super) struct Applying<'a> {
     pub(super) loaded: &'a Arc<Loaded>,
     pub(super) run: Option<Uuid>,
     pub(super) kind: Reading,
+    /// Our clock when the records were asked for.
+    pub(super) read_at: Millis,
 }
 
 /// Why records are read.
@@ -64,10 +75,10 @@ impl Applying<'_> {
     }
 
     fn page(&self, changes: Vec<CrmChange>, patch: SyncPatch, calls: i64) -> (PullPage, PullFn) {
-        let Self { world, connection, loaded, run, kind } = self;
-        let now = world.clock.now();
+        let Self { world, connection, loaded, run, kind, read_at } = self;
+        let times = (*read_at, world.clock.now());
         let sought = {
-            let context = context(connection, loaded, *kind, now, world);
+            let context = context(connection, loaded, *kind, times, world);
             lookups(&changes, &context)
         };
         let page = PullPage {
@@ -80,11 +91,11 @@ impl Applying<'_> {
             counts_differences: *kind == Reading::Comparison,
             patch,
             calls,
-            now,
+            now: times.1,
         };
         let (world, connection, loaded, kind) = ((*world).clone(), (*connection).clone(), Arc::clone(loaded), *kind);
         let decide: PullFn =
-            Arc::new(move |changes, view| decide(changes, view, &context(&connection, &loaded, kind, now, &world)));
+            Arc::new(move |changes, view| decide(changes, view, &context(&connection, &loaded, kind, times, &world)));
         (page, decide)
     }
 }
@@ -98,7 +109,7 @@ fn context<'a>(
     connection: &'a Connection,
     loaded: &'a Loaded,
     kind: Reading,
-    now: Millis,
+    (read_at, now): (Millis, Millis),
     world: &'a World,
 ) -> Context<'a> {
     Context {
@@ -109,6 +120,7 @@ fn context<'a>(
         create: connection.settings.create_people,
         triggers: triggers(connection, kind),
         first_reading: kind != Reading::News,
+        read_at,
         now,
         ids: world.ids.as_ref(),
     }
@@ -124,22 +136,24 @@ pub async fn look(
     loaded: &Arc<Loaded>,
     records: Vec<CrmRecord>,
 ) -> Result<Pulled, StoreError> {
-    let applying = Applying { world, connection, loaded, run: None, kind: Reading::Everything };
+    let read_at = world.clock.now();
+    let applying = Applying { world, connection, loaded, run: None, kind: Reading::Everything, read_at };
     let changes = records.into_iter().map(CrmChange::Record).collect();
     let (page, decide) = applying.page(changes, SyncPatch::default(), 0);
     world.sync.pull_look(world.workspace, page, decide).await
 }
 
 impl Run<'_> {
-    fn applying(&self) -> Applying<'_> {
+    fn applying(&self, read_at: Millis) -> Applying<'_> {
         Applying {
+            read_at,
             world: self.world,
             connection: self.connection,
             loaded: &self.loaded,
             run: Some(self.id),
             kind: match self.kind {
                 RunKind::Changes => Reading::News,
-                RunKind::Full => Reading::Everything,
+                RunKind::Full | RunKind::Push => Reading::Everything,
                 RunKind::Reconcile => Reading::Comparison,
             },
         }
@@ -149,7 +163,7 @@ impl Run<'_> {
     pub(super) async fn changes(&self, mut cursor: String, mut lease: Lease) -> Result<(), Failed> {
         let crm = &self.connection.crm;
         loop {
-            let before = crm.budget().calls;
+            let (before, read_at) = (crm.budget().calls, self.world.clock.now());
             let page = self.patiently(|| crm.changes(&self.loaded.names, &cursor)).await?;
             lease = self.held(lease).await?;
             let calls = spent(before, crm.budget().calls);
@@ -166,7 +180,8 @@ impl Run<'_> {
                     true => SyncPatch { cursor: Some(cursor.clone()), ..SyncPatch::default() },
                     false => SyncPatch::default(),
                 };
-                self.applying().apply(Some(lease.clone()), part, patch, if n == 0 { calls } else { 0 }).await?;
+                let calls = if n == 0 { calls } else { 0 };
+                self.applying(read_at).apply(Some(lease.clone()), part, patch, calls).await?;
             }
             if !more {
                 return Ok(());
@@ -188,16 +203,19 @@ impl Run<'_> {
         }
         let whole = resumed.is_none();
         let mut seen: HashSet<String> = HashSet::new();
-        let (send, mut receive) = mpsc::channel::<Result<(Vec<CrmRecord>, Option<String>, i64), Failed>>(AHEAD);
+        let (send, mut receive) = mpsc::channel::<Result<Ahead, Failed>>(AHEAD);
         let reading = async {
             let mut after = resumed;
             loop {
-                let before = crm.budget().calls;
+                let (before, read_at) = (crm.budget().calls, world.clock.now());
                 let page = self.patiently(|| crm.contacts_page(&self.loaded.names, after.as_deref())).await;
                 let calls = spent(before, crm.budget().calls);
                 let (told, next) = match page {
                     Ok(page) if page.next.is_some() && page.next == after => (Err(same_page()), None),
-                    Ok(page) => (Ok((page.records, page.next.clone(), calls)), page.next),
+                    Ok(page) => {
+                        let next = page.next.clone();
+                        (Ok(Ahead { records: page.records, next, calls, read_at }), page.next)
+                    }
                     Err(error) => (Err(error), None),
                 };
                 if send.send(told).await.is_err() || next.is_none() {
@@ -209,14 +227,15 @@ impl Run<'_> {
         };
         let applying = async {
             while let Some(first) = receive.recv().await {
-                let (mut records, mut next, mut calls) = first?;
+                // Of several pages, the first was read first.
+                let Ahead { mut records, mut next, mut calls, read_at } = first?;
                 while records.len() < AT_ONCE
                     && let Ok(more) = receive.try_recv()
                 {
                     let more = more?;
-                    records.extend(more.0);
-                    next = more.1;
-                    calls += more.2;
+                    records.extend(more.records);
+                    next = more.next;
+                    calls += more.calls;
                 }
                 if whole {
                     seen.extend(records.iter().map(|r| r.id.clone()));
@@ -224,7 +243,7 @@ impl Run<'_> {
                 lease = self.held(lease.clone()).await?;
                 let patch = SyncPatch { page: Some(Some(next.unwrap_or_default())), ..SyncPatch::default() };
                 let changes = records.into_iter().map(CrmChange::Record).collect();
-                self.applying().apply(Some(lease.clone()), changes, patch, calls).await?;
+                self.applying(read_at).apply(Some(lease.clone()), changes, patch, calls).await?;
             }
             Ok::<(), Failed>(())
         };
@@ -254,12 +273,12 @@ impl Run<'_> {
             if missing.is_empty() {
                 continue;
             }
-            let before = crm.budget().calls;
+            let (before, read_at) = (crm.budget().calls, world.clock.now());
             let found = self.patiently(|| crm.read_contacts(&missing, &self.loaded.names)).await?;
             let changes = missing.iter().zip(found).flat_map(|(id, record)| became(id, record)).collect();
             let lease = self.renewed().await?;
             let calls = spent(before, crm.budget().calls);
-            self.applying().apply(Some(lease), changes, SyncPatch::default(), calls).await?;
+            self.applying(read_at).apply(Some(lease), changes, SyncPatch::default(), calls).await?;
         }
     }
 
@@ -300,13 +319,14 @@ pub(crate) async fn meet_now(
     ids: &[(PersonId, String)],
 ) -> Result<(), CallError> {
     let records: Vec<String> = ids.iter().map(|(_, id)| id.clone()).collect();
+    let read_at = world.clock.now();
     let found = connection.crm.read_contacts(&records, &loaded.names).await?;
     let linked = ids.iter().zip(found).flat_map(|((person, id), record)| {
         // Whose it is is known; the link may not be stored yet.
         let record = record.map(|r| CrmRecord { person: Some(*person), ..r });
         became(id, record)
     });
-    let applying = Applying { world, connection, loaded, run: None, kind: Reading::BeforeWriting };
+    let applying = Applying { world, connection, loaded, run: None, kind: Reading::BeforeWriting, read_at };
     applying.apply(None, linked.collect(), SyncPatch::default(), 0).await.map_err(CallError::from)?;
     Ok(())
 }

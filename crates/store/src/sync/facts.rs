@@ -88,16 +88,15 @@ fn say(standings: &Standings, kind: ScopeKind) -> Option<Say> {
     Some(Say { granted, at, source: if granted { "confirmed" } else { "withdrawn" }.to_owned() })
 }
 
-type LinkRow = (Uuid, String, Option<String>, Option<i64>);
+type LinkRow = (Uuid, String, Option<String>, Option<i64>, i64);
 
-fn link((person, record, base, gone_at): LinkRow) -> Result<Link, StoreError> {
+fn link((person, record, base, gone_at, written_at): LinkRow) -> Result<Link, StoreError> {
     let base = base.map(|text| serde_json::from_str::<Base>(&text)).transpose();
     let base = base.map_err(|_| StoreError::Corrupt("crm_contact.base".into()))?;
-    Ok(Link { person: PersonId(person), record, base, gone: gone_at.is_some() })
+    Ok(Link { person: PersonId(person), record, base, gone: gone_at.is_some(), written_at })
 }
 
-const LINKS: &str =
-    "SELECT person_id, crm_id, base, gone_at FROM crm_contact WHERE workspace_id = $1 AND connection = $2 AND ";
+const LINKS: &str = "SELECT person_id, crm_id, base, gone_at, written_at FROM crm_contact WHERE workspace_id = $1 AND connection = $2 AND ";
 
 /// Links of records.
 pub(super) async fn links_of_records(
@@ -134,7 +133,7 @@ pub(super) async fn linked(
 ) -> Result<Vec<Linked>, StoreError> {
     let rows: Vec<LinkRow> = c
         .all(
-            "SELECT person_id, crm_id, base, gone_at FROM crm_contact WHERE workspace_id = $1 AND connection = $2 AND crm_id > $3 \
+            "SELECT person_id, crm_id, base, gone_at, written_at FROM crm_contact WHERE workspace_id = $1 AND connection = $2 AND crm_id > $3 \
              AND gone_at IS NULL ORDER BY crm_id LIMIT $4",
             vals![workspace.0, connection.as_str(), after.unwrap_or_default(), limit],
         )

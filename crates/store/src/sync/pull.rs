@@ -2,10 +2,11 @@
 //! Hot: a first full run brings every contact of the CRM through here.
 
 use super::facts::{facts, links_of_people, links_of_records};
-use super::{patch, runs};
+use super::{notices, patch, runs};
 use crate::conn::{Conn, Val, vals};
 use crate::people::{erase, fields, import, log, pairs};
 use crate::{apply, consent, events, lanes};
+use ponte_domain::crm::{CrmChange, CrmHint};
 use ponte_domain::error::StoreError;
 use ponte_domain::event::{EventKind, NewEvent};
 use ponte_domain::identity::{Identity, IdentityKind};
@@ -16,9 +17,13 @@ use ponte_domain::mapping::trigger::Fired;
 use ponte_domain::people::phone;
 use ponte_domain::ports::people::{DuplicatePair, NewAudit};
 use ponte_domain::ports::sync::{PullFn, PullPage};
-use ponte_domain::{Millis, crm::CrmChange};
+use ponte_domain::{Millis, SECOND};
 use serde_json::json;
 use std::collections::{BTreeSet, HashMap, HashSet};
+
+/// A record that was written to while it was read is read again so much later: should a node's clock be ahead, it isn't read at once
+/// and for nothing again and again.
+const AGAIN_MS: Millis = SECOND / 2;
 
 pub(super) async fn apply(
     c: &mut Conn,
@@ -34,6 +39,8 @@ pub(super) async fn apply(
     runs::file(c, workspace, &page.connection, &pulled.skips, now).await?;
     tell(c, workspace, page, &pulled).await?;
     triggered(c, workspace, page, &pulled).await?;
+    let again = pulled.again.iter().map(|id| CrmHint::Changed { id: id.clone() }).collect::<Vec<_>>();
+    lanes::enqueue(c, workspace, now, notices(&page.connection, &again, now + AGAIN_MS)).await?;
     // Merged right afterwards; should that not come to pass, somebody sees that it is due.
     let pair = |(a, b): &(PersonId, PersonId)| DuplicatePair {
         a: *a.min(b),
