@@ -1,5 +1,5 @@
 //! # Engine
-//! Purpose: the rooms of the one-way flow, one module each: receive, ingest, gate, dispatch, media, write-back, pull, triggers, hooks,
+//! Purpose: the rooms of the one-way flow, one module each: receive, ingest, gate, dispatch, media, write-back, pull, push, triggers, hooks,
 //! account; and their schedules.
 //! May touch: the ports of the domain, tasks and time-outs of the runtime.
 //! Must not touch: any database, WhatsApp's or a CRM's wire format, HTTP.
@@ -20,6 +20,7 @@ pub mod news;
 pub mod people;
 pub mod pull;
 pub mod pulse;
+pub mod push;
 mod question;
 pub mod receive;
 pub mod retention;

@@ -7,7 +7,7 @@ use crate::connection::Connection;
 use crate::dispatch::CpuMeter;
 use crate::receive::Receiver;
 use crate::{
-    account, consent, dispatch, hooks, housekeeping, ingest, media, news, pull, retention, trigger, writeback,
+    account, consent, dispatch, hooks, housekeeping, ingest, media, news, pull, push, retention, trigger, writeback,
 };
 use std::future::Future;
 use std::sync::Arc;
@@ -49,6 +49,8 @@ impl Engine {
             engine.keep("news", move |world, stop| news::run(world, told.clone(), stop));
             let asked = crm.clone();
             engine.keep("triggers", move |world, stop| trigger::run(world, asked.clone(), stop));
+            let push = crm.clone();
+            engine.keep("push", move |world, stop| push::run(world, push.clone(), stop));
             engine.keep("pull", move |world, stop| pull::run(world, read.clone(), stop));
             engine.keep("write-back", move |world, stop| writeback::run_worker(world, crm.clone(), stop));
         }

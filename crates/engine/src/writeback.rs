@@ -13,7 +13,7 @@ mod contacts;
 use crate::World;
 use crate::connection::Connection;
 use ponte_domain::event::{Event, EventCursor, EventKind};
-use ponte_domain::ids::ConnectionId;
+use ponte_domain::ids::{ConnectionId, MessageId, PersonId};
 use ponte_domain::job::{JobKind, NewJob};
 use ponte_domain::ports::store::{Lease, Topic};
 use ponte_domain::{Millis, SECOND};
@@ -34,8 +34,8 @@ const CALLS_A_BATCH: Millis = 3;
 /// What a job is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Subject {
-    person: ponte_domain::ids::PersonId,
-    message: Option<ponte_domain::ids::MessageId>,
+    person: PersonId,
+    message: Option<MessageId>,
 }
 
 /// What the names of write-back's readers of events begin with.
@@ -119,7 +119,16 @@ fn job(connection: &ConnectionId, event: &Event, now: Millis) -> Option<NewJob> 
     if message.is_none() && is_echo(connection, event) {
         return None;
     }
-    let subject = Subject { person, message };
+    job_about(connection, Subject { person, message }, now)
+}
+
+/// The job that writes a person.
+pub(crate) fn person_job(connection: &ConnectionId, person: PersonId, now: Millis) -> Option<NewJob> {
+    job_about(connection, Subject { person, message: None }, now)
+}
+
+fn job_about(connection: &ConnectionId, subject: Subject, now: Millis) -> Option<NewJob> {
+    let Subject { person, message } = subject;
     Some(NewJob {
         kind: JobKind::Crm,
         lane: format!("{connection}/{}", person.0.simple()),

@@ -4,6 +4,7 @@
 
 mod facts;
 mod pull;
+mod push;
 mod runs;
 
 pub(crate) use facts::facts;
@@ -22,7 +23,9 @@ use ponte_domain::job::{JobEnd, JobKind, Lane, NewJob};
 use ponte_domain::mapping::Base;
 use ponte_domain::mapping::pull::{Counts, Pulled};
 use ponte_domain::ports::store::Lease;
-use ponte_domain::ports::sync::{CrmSync, Linked, PullFn, PullPage, RunKind, Skipped, SyncPatch, SyncRun, SyncState};
+use ponte_domain::ports::sync::{
+    CrmSync, Linked, PullFn, PullPage, PushPage, Pushed, RunKind, Skipped, SyncPatch, SyncRun, SyncState,
+};
 use sqlx::FromRow;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -189,6 +192,29 @@ impl CrmSync for SqlStore {
         })
     }
 
+    async fn push_begin(
+        &self,
+        workspace: WorkspaceId,
+        connection: &ConnectionId,
+        run: Uuid,
+        now: Millis,
+    ) -> Result<Uuid, StoreError> {
+        let connection = connection.clone();
+        write!(self, (connection), |c| push::begin(c, workspace, &connection, run, now).await)
+    }
+
+    async fn push_page(
+        &self,
+        workspace: WorkspaceId,
+        lease: Lease,
+        connection: &ConnectionId,
+        page: PushPage,
+        now: Millis,
+    ) -> Result<Pushed, StoreError> {
+        let connection = connection.clone();
+        write!(self, (lease, connection, page), |c| push::page(c, workspace, &lease, &connection, &page, now).await)
+    }
+
     async fn file_notices(
         &self,
         workspace: WorkspaceId,
@@ -198,23 +224,7 @@ impl CrmSync for SqlStore {
     ) -> Result<(), StoreError> {
         let connection = connection.clone();
         write!(self, (connection, hints), |c| {
-            let job = |hint: &CrmHint| {
-                let record = match hint {
-                    CrmHint::Changed { id } | CrmHint::Gone { id } | CrmHint::Merged { from: id, .. } => id,
-                    CrmHint::Look => "",
-                };
-                let payload = serde_json::to_string(hint).ok()?;
-                Some(NewJob {
-                    kind: JobKind::Notice,
-                    lane: format!("{connection}/{record}"),
-                    scope: connection.to_string(),
-                    priority: 0,
-                    not_before: now,
-                    dedup: Some(payload.clone()),
-                    payload,
-                })
-            };
-            lanes::enqueue(c, workspace, now, hints.iter().filter_map(job).collect()).await
+            lanes::enqueue(c, workspace, now, notices(&connection, &hints, now)).await
         })
     }
 
@@ -244,12 +254,34 @@ impl CrmSync for SqlStore {
     }
 }
 
+/// Jobs that look into what a CRM told of.
+fn notices(connection: &ConnectionId, hints: &[CrmHint], now: Millis) -> Vec<NewJob> {
+    let job = |hint: &CrmHint| {
+        let record = match hint {
+            CrmHint::Changed { id } | CrmHint::Gone { id } | CrmHint::Merged { from: id, .. } => id,
+            CrmHint::Look => "",
+        };
+        let payload = serde_json::to_string(hint).ok()?;
+        Some(NewJob {
+            kind: JobKind::Notice,
+            lane: format!("{connection}/{record}"),
+            scope: connection.to_string(),
+            priority: 0,
+            not_before: now,
+            dedup: Some(payload.clone()),
+            payload,
+        })
+    };
+    hints.iter().filter_map(job).collect()
+}
+
 #[derive(FromRow)]
 struct StateRow {
     position: Option<String>,
     page: Option<String>,
     run_id: Option<Uuid>,
     wanted: Option<String>,
+    push_run: Option<Uuid>,
     next_at: Option<Millis>,
     paused_at: Option<Millis>,
     paused_by: Option<String>,
@@ -258,7 +290,7 @@ struct StateRow {
 async fn state(c: &mut Conn, workspace: WorkspaceId, connection: &ConnectionId) -> Result<SyncState, StoreError> {
     let row: Option<StateRow> = c
         .first(
-            "SELECT position, page, run_id, wanted, next_at, paused_at, paused_by FROM crm_sync \
+            "SELECT position, page, run_id, wanted, push_run, next_at, paused_at, paused_by FROM crm_sync \
              WHERE workspace_id = $1 AND connection = $2",
             vals![workspace.0, connection.as_str()],
         )
@@ -268,6 +300,7 @@ async fn state(c: &mut Conn, workspace: WorkspaceId, connection: &ConnectionId) 
         page: r.page,
         run: r.run_id,
         wanted: r.wanted.as_deref().and_then(RunKind::parse),
+        pushing: r.push_run,
         next_at: r.next_at,
         paused_at: r.paused_at,
         paused_by: r.paused_by,

@@ -46,6 +46,9 @@ pub struct SyncOptions {
     /// Only the edits while all goes wrong.
     #[arg(long)]
     chaos_only: bool,
+    /// Only people who are here first, written there.
+    #[arg(long, conflicts_with = "chaos_only")]
+    into_only: bool,
 }
 
 pub async fn run(options: &SyncOptions) -> Result<ExitCode> {
@@ -56,6 +59,11 @@ pub async fn run(options: &SyncOptions) -> Result<ExitCode> {
         kills: if options.quick { 5 } else { 30 },
         seed: options.seed,
     };
+    if options.into_only {
+        let report = json!({ "into": into(options, &mut place).await?, "machine": Machine::here() });
+        rig::print("sync", &report, options.common.json)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let done = if options.chaos_only {
         chaos::run(options.crm, &mut place, &plan).await.map(|chaos| json!({ "chaos": chaos }))
     } else {
@@ -158,8 +166,12 @@ async fn into(options: &SyncOptions, place: &mut Place) -> Result<Value> {
         bail!("contacts import: {}", String::from_utf8_lossy(&done.stderr));
     }
     let imported = begun.elapsed().as_secs_f64();
-    site.idle(Duration::from_secs(1_200)).await?;
-    let seconds = begun.elapsed().as_secs_f64() - 2.0;
+    let begun = Instant::now();
+    let done = site.ponte.command(&["crm", "sync", "crm", "--push", "--wait"]).await?;
+    if !done.status.success() {
+        bail!("crm sync --push: {}", String::from_utf8_lossy(&done.stderr));
+    }
+    let seconds = begun.elapsed().as_secs_f64();
     let after = account.calls().await?;
     let there = account.records().await?.len();
     let shown = |n: f64| (n * 100.0).round() / 100.0;

@@ -5,7 +5,7 @@ use crate::Millis;
 use crate::crm::{CrmChange, CrmHint};
 use crate::error::StoreError;
 use crate::ids::{ConnectionId, PersonId, WorkspaceId};
-use crate::job::{JobEnd, Lane};
+use crate::job::{JobEnd, Lane, NewJob};
 use crate::mapping::pull::{Counts, Pulled, View};
 use crate::mapping::{Base, Facts, Skip};
 use crate::ports::store::Lease;
@@ -27,6 +27,8 @@ pub enum RunKind {
     Full,
     /// Reads everything, compares both sides and repairs what differs.
     Reconcile,
+    /// Writes everybody who has no record there.
+    Push,
 }
 
 impl RunKind {
@@ -37,13 +39,14 @@ impl RunKind {
             Self::Changes => "changes",
             Self::Full => "full",
             Self::Reconcile => "reconcile",
+            Self::Push => "push",
         }
     }
 
     /// Reads the stored text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Changes, Self::Full, Self::Reconcile].into_iter().find(|k| k.as_str() == text)
+        [Self::Changes, Self::Full, Self::Reconcile, Self::Push].into_iter().find(|k| k.as_str() == text)
     }
 }
 
@@ -60,6 +63,8 @@ pub struct SyncState {
     pub run: Option<Uuid>,
     /// A run that somebody asked for.
     pub wanted: Option<RunKind>,
+    /// The run that writes everybody who has no record there.
+    pub pushing: Option<Uuid>,
     /// When the next look at changes is due, epoch milliseconds.
     pub next_at: Option<Millis>,
     /// Since when it is paused.
@@ -173,6 +178,28 @@ pub struct Linked {
     pub base: Option<Base>,
 }
 
+/// What is written next by a run that writes everybody.
+#[derive(Clone)]
+pub struct PushPage {
+    /// So many people at once.
+    pub people: i64,
+    /// No more while so many jobs of the connection wait.
+    pub most_waiting: i64,
+    /// The job that writes a person.
+    pub job: Arc<dyn Fn(PersonId) -> Option<NewJob> + Send + Sync>,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pushed {
+    /// Nobody asked for it, or all is filed.
+    Nothing,
+    /// Enough is waiting.
+    Waits,
+    /// Jobs for so many people were filed.
+    Filed(usize),
+}
+
 /// How reading from CRMs is kept.
 #[async_trait]
 pub trait CrmSync: Send + Sync {
@@ -272,6 +299,25 @@ pub trait CrmSync: Send + Sync {
         connection: &ConnectionId,
         rows: Vec<(PersonId, Base, Base)>,
     ) -> Result<(), StoreError>;
+
+    /// Asks for everybody who has no record there to be written. The run, or the one that is under way.
+    async fn push_begin(
+        &self,
+        workspace: WorkspaceId,
+        connection: &ConnectionId,
+        run: Uuid,
+        now: Millis,
+    ) -> Result<Uuid, StoreError>;
+
+    /// Files jobs for the next people of such a run and notes how far it is; ends it behind the last one.
+    async fn push_page(
+        &self,
+        workspace: WorkspaceId,
+        lease: Lease,
+        connection: &ConnectionId,
+        page: PushPage,
+        now: Millis,
+    ) -> Result<Pushed, StoreError>;
 
     /// Files what a CRM told of; durable when it returns.
     async fn file_notices(

@@ -3,6 +3,7 @@
 mod show;
 
 use super::print_json;
+use crate::adapters::TimeIds;
 use crate::commands::contacts::who;
 use crate::config::Settings;
 use crate::logging;
@@ -10,9 +11,11 @@ use crate::wiring::{self, Assembly, WORKSPACE};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use ponte_domain::crm::CrmField;
-use ponte_domain::ids::ConnectionId;
+use ponte_domain::ids::{ConnectionId, IdSource};
+use ponte_domain::job::JobKind;
 use ponte_domain::mapping::Level;
 use ponte_domain::ports::people::{NewAudit, People};
+use ponte_domain::ports::store::Store;
 use ponte_domain::ports::sync::{CrmSync, RunKind, SyncPatch};
 use ponte_engine::connection::Connection;
 use ponte_engine::pull;
@@ -44,6 +47,9 @@ enum What {
         /// Read everything, compare both sides and repair what differs.
         #[arg(long, conflicts_with = "full")]
         reconcile: bool,
+        /// Write everybody who has no record there.
+        #[arg(long, conflicts_with_all = ["full", "reconcile"])]
+        push: bool,
         /// Wait until it is done and show what it came to.
         #[arg(long)]
         wait: bool,
@@ -108,10 +114,11 @@ pub async fn run(settings: Settings, options: Options) -> Result<ExitCode> {
     let json = options.json;
     match options.what.unwrap_or(What::List) {
         What::List => with(settings, async |a| show::list(a, json).await).await,
-        What::Sync { name, full, reconcile, wait } => {
-            let kind = match (full, reconcile) {
-                (true, _) => RunKind::Full,
-                (_, true) => RunKind::Reconcile,
+        What::Sync { name, full, reconcile, push, wait } => {
+            let kind = match (full, reconcile, push) {
+                (true, ..) => RunKind::Full,
+                (_, true, _) => RunKind::Reconcile,
+                (.., true) => RunKind::Push,
                 _ => RunKind::Changes,
             };
             with(settings, async |a| sync(a, &name, kind, wait, json).await).await
@@ -153,7 +160,7 @@ fn find<'a>(assembly: &'a Assembly, name: &str) -> Result<&'a Connection> {
 
 async fn sync(assembly: &Assembly, name: &str, kind: RunKind, wait: bool, json: bool) -> Result<ExitCode> {
     let connection = find(assembly, name)?;
-    if !connection.settings.pull || connection.settings.rules.is_empty() {
+    if kind != RunKind::Push && (!connection.settings.pull || connection.settings.rules.is_empty()) {
         bail!("{name} is not read from: sync.pull is off, or it has no mapping");
     }
     let sync: &dyn CrmSync = assembly.store.as_ref();
@@ -163,8 +170,14 @@ async fn sync(assembly: &Assembly, name: &str, kind: RunKind, wait: bool, json: 
     }
     let before = sync.sync_runs(WORKSPACE, Some(&connection.id), 1).await?.first().map(|r| r.id);
     let now = crate::adapters::now();
-    let patch = SyncPatch { wanted: Some(Some(kind)), ..SyncPatch::default() };
-    sync.sync_patch(WORKSPACE, None, &connection.id, patch, now).await?;
+    let pushed = match kind {
+        RunKind::Push => Some(sync.push_begin(WORKSPACE, &connection.id, TimeIds.next(), now).await?),
+        _ => {
+            let patch = SyncPatch { wanted: Some(Some(kind)), ..SyncPatch::default() };
+            sync.sync_patch(WORKSPACE, None, &connection.id, patch, now).await?;
+            None
+        }
+    };
     if !wait {
         if json {
             print_json(&json!({ "connection": name, "wanted": kind }))?;
@@ -176,14 +189,18 @@ async fn sync(assembly: &Assembly, name: &str, kind: RunKind, wait: bool, json: 
     let mut told = 0;
     for round in 0_u32.. {
         tokio::time::sleep(Duration::from_millis(250)).await;
-        let runs = sync.sync_runs(WORKSPACE, Some(&connection.id), 1).await?;
-        let Some(run) = runs.first().filter(|r| Some(r.id) != before) else {
+        // Changes are read while people are written: the newest run needn't be this one.
+        let runs = sync.sync_runs(WORKSPACE, Some(&connection.id), 20).await?;
+        let Some(run) = runs.iter().find(|r| pushed.map_or(Some(r.id) != before, |id| id == r.id)) else {
             if round == 40 {
                 eprintln!("waiting for a running server to take it up …");
             }
             continue;
         };
         if run.finished_at.is_some() {
+            if pushed.is_some() {
+                written(assembly, name).await?;
+            }
             show::one_run(run, json)?;
             return Ok(if run.error.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS });
         }
@@ -193,6 +210,23 @@ async fn sync(assembly: &Assembly, name: &str, kind: RunKind, wait: bool, json: 
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Waits until nothing is left to be written to CRMs.
+async fn written(assembly: &Assembly, name: &str) -> Result<()> {
+    let mut told = i64::MAX;
+    loop {
+        let queues = assembly.store.queues(WORKSPACE, crate::adapters::now()).await?;
+        let left = queues.jobs.iter().find(|(kind, _)| kind == JobKind::Crm.as_str()).map_or(0, |(_, n)| *n);
+        if left == 0 {
+            return Ok(());
+        }
+        if left + 1_000 <= told {
+            told = left;
+            eprintln!("{name}: {left} still to be written");
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
 }
 
 async fn pause(assembly: &Assembly, name: &str, paused: bool) -> Result<ExitCode> {

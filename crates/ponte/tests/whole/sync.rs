@@ -350,3 +350,38 @@ async fn events_of_a_crm_ask_for_a_message_once_sqlite() {
 async fn events_of_a_crm_ask_for_a_message_once_postgres() {
     events_of_the_crm(Engine::Postgres).await;
 }
+
+/// People who were here before the CRM was: a list, one of them in the CRM already.
+async fn everybody_is_written(engine: Engine) {
+    let rig = setup(engine, false).start().await;
+    let there = made(&rig, json!({"firstname": "Zed", "phone": "+886 912 000 007"})).await;
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("people.csv");
+    let rows: String = (0..1_500).map(|n| format!("+886912{n:06},Ana{n},ana{n}@example.com\n")).collect();
+    std::fs::write(&list, format!("phone,name,email\n{rows}")).unwrap();
+    assert_eq!(rig.cli(&["contacts", "import", list.to_str().unwrap()]).await.code, 0);
+    assert_eq!(rig.hubspot.contacts().len(), 1, "a list alone writes nobody");
+    let pushed = rig.cli(&["crm", "sync", "hubspot", "--push", "--wait", "--json"]).await;
+    assert_eq!(pushed.code, 0, "{pushed:?}");
+    let filed = pushed.json()["told"].as_u64().unwrap();
+    // The one who is there may have been linked by the first reading.
+    assert!((1_499..=1_500).contains(&filed), "{}", pushed.json());
+    eventually(LONG, "everybody is there", || async { (rig.hubspot.contacts().len() == 1_500).then_some(()) }).await;
+    assert_eq!(rig.hubspot.duplicates("contacts", "phone").unwrap().sharing, 0);
+    // Who was linked before is compared, not written anew.
+    assert_eq!(rig.cli(&["crm", "sync", "hubspot", "--reconcile", "--wait"]).await.code, 0);
+    shows(&rig, &there, "email", "ana7@example.com").await;
+    let again = rig.cli(&["crm", "sync", "hubspot", "--push", "--wait", "--json"]).await;
+    assert_eq!(again.json()["told"], 0);
+    assert_eq!(rig.status().await["dead_letters"], json!([]));
+}
+
+#[tokio::test]
+async fn everybody_who_is_not_in_the_crm_is_written_there_when_it_is_asked_for_sqlite() {
+    Box::pin(everybody_is_written(Engine::Sqlite)).await;
+}
+
+#[tokio::test]
+async fn everybody_who_is_not_in_the_crm_is_written_there_when_it_is_asked_for_postgres() {
+    Box::pin(everybody_is_written(Engine::Postgres)).await;
+}

@@ -69,15 +69,20 @@ pub(super) async fn sync(
 ) -> Result<Json<Value>, Problem> {
     let connection = find(&app, &name)?;
     let refused = |why: String| Err(Problem::new(INVALID_REQUEST, Some(why)));
-    if !connection.settings.pull || connection.settings.rules.is_empty() {
+    let push = wanted.kind == RunKind::Push;
+    if !push && (!connection.settings.pull || connection.settings.rules.is_empty()) {
         return refused(format!("{name} is not read from: sync.pull is off, or it has no mapping"));
     }
     if let Some(by) = app.world.sync.sync_state(app.world.workspace, &connection.id).await?.paused_by {
         return refused(format!("{name} is paused by {by}: resume it first"));
     }
-    let patch = SyncPatch { wanted: Some(Some(wanted.kind)), ..SyncPatch::default() };
     let now = app.world.clock.now();
-    app.world.sync.sync_patch(app.world.workspace, None, &connection.id, patch, now).await?;
+    if push {
+        app.world.sync.push_begin(app.world.workspace, &connection.id, app.world.ids.next(), now).await?;
+    } else {
+        let patch = SyncPatch { wanted: Some(Some(wanted.kind)), ..SyncPatch::default() };
+        app.world.sync.sync_patch(app.world.workspace, None, &connection.id, patch, now).await?;
+    }
     Ok(Json(standing(&app, connection).await?))
 }
 

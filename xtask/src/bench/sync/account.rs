@@ -74,7 +74,7 @@ struct Ways {
     connection: fn(SocketAddr, &Terms) -> String,
     /// A tenth of the calls goes wrong, in every way.
     storm: fn() -> Value,
-    /// Asks for the page behind a record, and finds the next one's mark in the end of the answer.
+    /// Asks for the page behind a record, and finds the next one's mark in the answer.
     page: fn(&str, &str) -> Vec<u8>,
     next: fn(&str) -> Option<String>,
 }
@@ -234,8 +234,7 @@ impl Account {
             }
             pages += 1;
             let body = connection.body();
-            let tail = String::from_utf8_lossy(body.get(body.len().saturating_sub(2_000)..).unwrap_or_default());
-            match (self.ways.next)(&tail).filter(|next| *next != after) {
+            match (self.ways.next)(&String::from_utf8_lossy(body)).filter(|next| *next != after) {
                 Some(next) if pages <= contacts => after = next,
                 _ => return Ok(contacts as f64 / begun.elapsed().as_secs_f64()),
             }
@@ -289,9 +288,9 @@ impl Account {
     }
 }
 
-/// The last value of a key in the end of an answer.
-fn last_of<'a>(tail: &'a str, key: &str) -> Option<&'a str> {
-    let (_, rest) = tail.rsplit_once(&format!("\"{key}\":\""))?;
+/// The last value of a key in an answer.
+fn last_of<'a>(answer: &'a str, key: &str) -> Option<&'a str> {
+    let (_, rest) = answer.rsplit_once(&format!("\"{key}\":\""))?;
     rest.split('"').next()
 }
 
