@@ -83,8 +83,11 @@ impl Applying<'_> {
             now,
         };
         let (world, connection, loaded, kind) = ((*world).clone(), (*connection).clone(), Arc::clone(loaded), *kind);
-        let decide: PullFn =
-            Arc::new(move |changes, view| decide(changes, view, &context(&connection, &loaded, kind, now, &world)));
+        let decide: PullFn = Arc::new(move |changes, view| {
+            let pulled = decide(changes, view, &context(&connection, &loaded, kind, now, &world));
+            connection.left_out(pulled.skips.iter().flat_map(|(.., skips)| skips));
+            pulled
+        });
         (page, decide)
     }
 }

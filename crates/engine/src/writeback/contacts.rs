@@ -88,6 +88,7 @@ async fn meet_first(
     let ids: Vec<(PersonId, String)> = ids.into_iter().collect();
     let failed = |error: CallError| ids.iter().map(|(person, _)| (*person, error.clone())).collect();
     if let Err(error) = meet_now(world, connection, loaded, &ids).await {
+        connection.heard(&error);
         return failed(error);
     }
     let subjects: Vec<(PersonId, Option<MessageId>)> = ids.iter().map(|(person, _)| (*person, None)).collect();
@@ -129,6 +130,7 @@ async fn tell(
         }
         let Given { values, base, sending, skipped, presses, .. } =
             loaded.mapping.news(&view.facts, &view.base.clone().unwrap_or_default());
+        connection.left_out(skipped.iter());
         let changed = view.contact_written.as_deref() != Some(&contact_hash(&view.contact));
         if view.contact.crm_id.is_none() || changed || presses {
             let write = ContactWrite { fields: values, ..view.contact.clone() };
@@ -146,6 +148,7 @@ async fn tell(
     for (row, result) in rows.into_iter().zip(results) {
         match result {
             RowResult::Failed(error) if !row.write.fields.is_empty() && refused(&error) => {
+                connection.heard(&error);
                 let text = format!("The CRM refused what was to be written: {} ({}).", error.title, error.code);
                 let skip = Skip {
                     item: String::new(),
