@@ -19,10 +19,11 @@ const STEPS: &[(i64, &str, &str)] = &[
     (8, "hooks", include_str!("../migrations/0008_hooks.sql")),
     (9, "sync", include_str!("../migrations/0009_sync.sql")),
     (10, "vault", include_str!("../migrations/0010_vault.sql")),
+    (11, "sending", include_str!("../migrations/0011_sending.sql")),
 ];
 
 /// The newest schema this program knows.
-pub const SCHEMA_VERSION: i64 = 10;
+pub const SCHEMA_VERSION: i64 = 11;
 
 /// The database was migrated by a newer program.
 pub(crate) fn newer(found: i64) -> StoreError {

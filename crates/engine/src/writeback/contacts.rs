@@ -12,6 +12,7 @@ use ponte_domain::ids::{MessageId, PersonId};
 use ponte_domain::job::JobEnd;
 use ponte_domain::mapping::{Base, Given, Skip};
 use ponte_domain::ports::store::{ContactEnd, CrmView};
+use ponte_domain::ports::sync::Sending;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -19,8 +20,8 @@ use std::sync::Arc;
 struct Row {
     write: ContactWrite,
     base: Option<Base>,
-    /// What was agreed on as it was looked up, and with what is sent.
-    sending: Option<(Base, Base)>,
+    /// To be remembered before it is sent.
+    sending: Option<Sending>,
     skips: Vec<Skip>,
 }
 
@@ -134,7 +135,9 @@ async fn tell(
         let changed = view.contact_written.as_deref() != Some(&contact_hash(&view.contact));
         if view.contact.crm_id.is_none() || changed || presses {
             let write = ContactWrite { fields: values, ..view.contact.clone() };
-            let sending = view.base.clone().filter(|_| !write.fields.is_empty()).map(|before| (before, sending));
+            let before = write.crm_id.as_ref().and(view.base.clone());
+            let sending = Sending { person: write.person, before, after: sending };
+            let sending = (!write.fields.is_empty()).then_some(sending);
             rows.push(Row { write, base: (!loaded.names.is_empty()).then_some(base), sending, skips: skipped });
         }
     }
@@ -172,10 +175,7 @@ async fn send(world: &World, connection: &Connection, rows: &[Row]) -> Vec<RowRe
         return Vec::new();
     }
     // Known before it is sent: should the answer be lost, what the CRM shows afterwards is our own word.
-    let known: Vec<(PersonId, Base, Base)> = rows
-        .iter()
-        .filter_map(|row| row.sending.clone().map(|(before, after)| (row.write.person, before, after)))
-        .collect();
+    let known: Vec<Sending> = rows.iter().filter_map(|row| row.sending.clone()).collect();
     if !known.is_empty()
         && let Err(error) = world.sync.sending(world.workspace, &connection.id, known).await
     {
