@@ -7,18 +7,21 @@
 
 use crate::World;
 use ponte_domain::crm::CrmField;
-use ponte_domain::error::CallError;
+use ponte_domain::error::{CallError, ErrorClass};
 use ponte_domain::fields::Fields;
 use ponte_domain::ids::ConnectionId;
 use ponte_domain::mapping::trigger::Trigger;
-use ponte_domain::mapping::{Finding, Mapping, Rule, own_fields};
+use ponte_domain::mapping::{Finding, Mapping, Rule, Skip, own_fields};
 use ponte_domain::phone::Region;
 use ponte_domain::ports::crm::Crm;
 use ponte_domain::{MINUTE, Millis};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// How long a schema is believed.
 const SCHEMA_MS: Millis = 15 * MINUTE;
+/// How long when something speaks against it; it isn't asked for more often.
+const DOUBTED_MS: Millis = MINUTE;
 
 /// What is set for a connection.
 #[derive(Debug, Clone)]
@@ -68,8 +71,18 @@ pub struct Loaded {
     pub fields: Fields,
     /// What was found about rules.
     pub findings: Vec<Finding>,
+    /// A rule names a field that the CRM doesn't have: it may be made any moment.
+    pub lacks: bool,
     /// When.
     pub at: Millis,
+}
+
+impl Loaded {
+    /// True while it needn't be asked for again. `tried`: when that was done last, whatever came of it.
+    const fn holds(&self, doubted: bool, tried: Millis, now: Millis) -> bool {
+        let believed = if doubted || self.lacks { DOUBTED_MS } else { SCHEMA_MS };
+        now - self.at < believed || now - tried < DOUBTED_MS
+    }
 }
 
 /// A CRM under its configured name.
@@ -82,13 +95,22 @@ pub struct Connection {
     /// What is set.
     pub settings: Arc<SyncSettings>,
     loaded: Arc<RwLock<Option<Arc<Loaded>>>>,
+    doubted: Arc<AtomicBool>,
+    tried: Arc<AtomicI64>,
 }
 
 impl Connection {
     /// A connection; asks nothing yet.
     #[must_use]
     pub fn new(id: ConnectionId, crm: Arc<dyn Crm>, settings: SyncSettings) -> Self {
-        Self { id, crm, settings: Arc::new(settings), loaded: Arc::default() }
+        Self {
+            id,
+            crm,
+            settings: Arc::new(settings),
+            loaded: Arc::default(),
+            doubted: Arc::default(),
+            tried: Arc::default(),
+        }
     }
 
     /// Who says what comes from here.
@@ -109,13 +131,25 @@ impl Connection {
     /// When nothing is known and the CRM or the store can't say.
     pub async fn mapping(&self, world: &World) -> Result<Arc<Loaded>, CallError> {
         let now = world.clock.now();
-        let known = self.known();
-        match known {
-            Some(known) if now - known.at < SCHEMA_MS => Ok(known),
-            known => match self.load(world).await {
-                Ok(loaded) => Ok(loaded),
-                Err(error) => known.ok_or(error),
-            },
+        let Some(known) = self.known() else { return self.load(world).await };
+        if known.holds(self.doubted.load(Ordering::Relaxed), self.tried.load(Ordering::Relaxed), now) {
+            return Ok(known);
+        }
+        self.tried.store(now, Ordering::Relaxed);
+        Ok(self.load(world).await.unwrap_or(known))
+    }
+
+    /// What the CRM answered may mean that its fields have changed: then the next use asks for them again.
+    pub(crate) fn heard(&self, error: &CallError) {
+        if matches!(error.class, ErrorClass::Configuration | ErrorClass::Permanent) {
+            self.doubted.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// What was left out may mean the same.
+    pub(crate) fn left_out<'a>(&self, mut skips: impl Iterator<Item = &'a Skip>) {
+        if skips.any(Skip::doubts_schema) {
+            self.doubted.store(true, Ordering::Relaxed);
         }
     }
 
@@ -133,11 +167,15 @@ impl Connection {
             loaded.mapping = Mapping::new(self.settings.rules.clone(), &schema, &loaded.fields);
             loaded.names = loaded.mapping.read_fields();
             let there = |name: &String| schema.iter().any(|field| field.name == *name);
+            let rules = self.settings.rules.iter().filter(|rule| !rule.by_default);
+            let mut named = rules.flat_map(|rule| rule.theirs.clone());
+            loaded.lacks = !named.all(|name| there(&name));
             loaded.names.extend(self.settings.triggers.iter().flat_map(Trigger::names).filter(there));
             loaded.names.sort_unstable();
             loaded.names.dedup();
         }
         let loaded = Arc::new(loaded);
+        self.doubted.store(false, Ordering::Relaxed);
         *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&loaded));
         Ok(loaded)
     }
@@ -162,5 +200,23 @@ impl Connection {
                 Ok(schema)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schema_that_something_speaks_against_is_asked_for_again_at_once_but_once_a_minute() {
+        let known = |lacks| Loaded { at: 0, lacks, ..Loaded::default() };
+        for (lacks, doubted) in [(true, false), (false, true)] {
+            assert!(known(lacks).holds(doubted, 0, MINUTE - 1));
+            assert!(!known(lacks).holds(doubted, 0, MINUTE));
+            assert!(known(lacks).holds(doubted, MINUTE, 2 * MINUTE - 1), "it was tried in vain a moment ago");
+            assert!(!known(lacks).holds(doubted, MINUTE, 2 * MINUTE));
+        }
+        assert!(known(false).holds(false, 0, SCHEMA_MS - 1));
+        assert!(!known(false).holds(false, 0, SCHEMA_MS));
     }
 }

@@ -200,7 +200,10 @@ impl Run<'_> {
             let wait = match &error.class {
                 ErrorClass::Retryable { after_ms } => after_ms.unwrap_or(SECOND << tries.min(5)),
                 ErrorClass::Throttled { after_ms, .. } => after_ms.unwrap_or(10 * SECOND),
-                _ => return Err(error.into()),
+                _ => {
+                    self.connection.heard(&error);
+                    return Err(error.into());
+                }
             };
             // A limit isn't held against the run unless it is a long one.
             let is_limit = matches!(error.class, ErrorClass::Throttled { .. }) && wait <= MINUTE;

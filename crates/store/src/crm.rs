@@ -131,6 +131,7 @@ async fn contacts(
             load::ids(&wanted),
         )
         .await?;
+    let mut sent = sync::sent(c, workspace, connection, &wanted).await?;
     let mut links: HashMap<Uuid, ContactLinkRow> = rows.into_iter().map(|l| (l.person_id, l)).collect();
     facts
         .into_iter()
@@ -142,7 +143,10 @@ async fn contacts(
             let view = ContactView {
                 write: contact(&facts, link.as_ref().map(|l| l.crm_id.clone())),
                 facts,
-                base: base.map_err(|_| StoreError::Corrupt("crm_contact.base".into()))?,
+                base: match &link {
+                    Some(_) => base.map_err(|_| StoreError::Corrupt("crm_contact.base".into()))?,
+                    None => sent.remove(&person),
+                },
                 written: link.map(|l| l.written),
                 gone,
             };
@@ -248,12 +252,13 @@ async fn remember(
 ) -> Result<(), StoreError> {
     let mut contacts: HashMap<PersonId, Vec<Val>> = HashMap::new();
     let mut messages: HashMap<MessageId, Vec<Val>> = HashMap::new();
-    let mut skipped = Vec::new();
+    let (mut skipped, mut met) = (Vec::new(), Vec::new());
     for end in ends {
         let at = || vals![workspace.0, connection.as_str()];
         if let Some(ContactEnd { person, crm_id, hash, base, skips }) = &end.contact {
             let base = base.as_ref().map(serde_json::to_string).transpose();
             let base = base.map_err(|_| StoreError::Corrupt("crm_contact.base".into()))?;
+            met.extend(base.is_some().then_some(*person));
             let row = at().into_iter().chain(vals![person.0, crm_id.as_str(), hash.as_str(), now, base]).collect();
             contacts.insert(*person, row);
             if !skips.is_empty() {
@@ -297,6 +302,7 @@ async fn remember(
         contacts.into_iter().map(|(_, row)| row).collect(),
     )
     .await?;
+    sync::forget_sending(c, workspace, connection, met.into_iter()).await?;
     if !skipped.is_empty() {
         sync::file_skips(c, workspace, connection, &skipped, now).await?;
     }

@@ -17,6 +17,7 @@ use ponte_domain::ports::store::{AdmitFn, AdmitKey, AdmitView, Answer};
 use sqlx::FromRow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use uuid::Uuid;
 
 pub(crate) async fn admit(
     c: &mut Conn,
@@ -69,8 +70,21 @@ async fn views(
     let persons: Vec<Option<PersonId>> =
         keys.iter().map(|k| k.person.or_else(|| k.identities.iter().find_map(|i| owner.get(i).copied()))).collect();
     let wanted: BTreeSet<PersonId> = persons.iter().flatten().copied().collect();
-    let people: HashMap<PersonId, _> =
+    let mut people: HashMap<PersonId, _> =
         load::persons(c, workspace, &wanted).await?.into_iter().map(|p| (p.id, p)).collect();
+    // Who was erased is nobody: what is asked for them is refused and not kept.
+    let erased: Vec<(Uuid,)> = c
+        .select_in(
+            "SELECT id FROM person WHERE workspace_id = $1 AND merged_into = id AND ",
+            &["id"],
+            "",
+            vals![workspace.0],
+            keys.iter().filter_map(|k| k.person).map(|p| vals![p.0]).collect(),
+        )
+        .await?;
+    for (id,) in erased {
+        people.remove(&PersonId(id));
+    }
     let conversations: HashMap<_, _> = load::conversations(c, workspace, &wanted)
         .await?
         .into_iter()

@@ -20,10 +20,11 @@ const STEPS: &[(i64, &str, &str)] = &[
     (9, "sync", include_str!("../migrations/0009_sync.sql")),
     (10, "vault", include_str!("../migrations/0010_vault.sql")),
     (11, "push", include_str!("../migrations/0011_push.sql")),
+    (12, "sending", include_str!("../migrations/0012_sending.sql")),
 ];
 
 /// The newest schema this program knows.
-pub const SCHEMA_VERSION: i64 = 11;
+pub const SCHEMA_VERSION: i64 = 12;
 
 /// The database was migrated by a newer program.
 pub(crate) fn newer(found: i64) -> StoreError {

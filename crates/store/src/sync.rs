@@ -6,9 +6,11 @@ mod facts;
 mod pull;
 mod push;
 mod runs;
+mod sending;
 
 pub(crate) use facts::facts;
 pub(crate) use runs::file as file_skips;
+pub(crate) use sending::{forget as forget_sending, of_people as sent};
 
 use crate::SqlStore;
 use crate::conn::{Conn, Val, vals};
@@ -20,11 +22,10 @@ use ponte_domain::crm::CrmHint;
 use ponte_domain::error::StoreError;
 use ponte_domain::ids::{ConnectionId, PersonId, WorkspaceId};
 use ponte_domain::job::{JobEnd, JobKind, Lane, NewJob};
-use ponte_domain::mapping::Base;
 use ponte_domain::mapping::pull::{Counts, Pulled};
 use ponte_domain::ports::store::Lease;
 use ponte_domain::ports::sync::{
-    CrmSync, Linked, PullFn, PullPage, PushPage, Pushed, RunKind, Skipped, SyncPatch, SyncRun, SyncState,
+    CrmSync, Linked, PullFn, PullPage, PushPage, Pushed, RunKind, Sending, Skipped, SyncPatch, SyncRun, SyncState,
 };
 use sqlx::FromRow;
 use std::sync::Arc;
@@ -168,28 +169,10 @@ impl CrmSync for SqlStore {
         &self,
         workspace: WorkspaceId,
         connection: &ConnectionId,
-        rows: Vec<(PersonId, Base, Base)>,
+        rows: Vec<Sending>,
     ) -> Result<(), StoreError> {
-        let text =
-            |base: &Base| serde_json::to_string(base).map_err(|_| StoreError::Corrupt("crm_contact.base".into()));
-        let rows = rows
-            .iter()
-            .map(|(person, before, after)| Ok((*person, text(before)?, text(after)?)))
-            .collect::<Result<Vec<_>, StoreError>>()?;
         let connection = connection.clone();
-        write!(self, (connection, rows), |c| {
-            let row =
-                |(person, before, after): &(PersonId, String, String)| vals![person.0, before.as_str(), after.as_str()];
-            c.change_many(
-                "person_id, before, after",
-                "UPDATE crm_contact SET base = v.after FROM v WHERE crm_contact.workspace_id = $1 \
-                 AND crm_contact.connection = $2 AND crm_contact.person_id = v.person_id AND crm_contact.base = v.before",
-                vals![workspace.0, connection.as_str()],
-                rows.iter().map(row).collect(),
-            )
-            .await?;
-            Ok(())
-        })
+        write!(self, (connection, rows), |c| sending::remember(c, workspace, &connection, &rows).await)
     }
 
     async fn push_begin(

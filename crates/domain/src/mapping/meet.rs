@@ -47,6 +47,14 @@ pub struct Skip {
     pub reason: Reason,
 }
 
+impl Skip {
+    /// True when it wouldn't have been left out, had the CRM's field other choices or more room: the schema may be an old one.
+    #[must_use]
+    pub fn doubts_schema(&self) -> bool {
+        matches!(self.reason.code.as_ref(), "choice_unknown" | "too_long" | "refused")
+    }
+}
+
 /// A word about consent that the CRM says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spoken {

@@ -37,6 +37,8 @@ pub struct Link {
 pub struct View {
     /// Links of the records and of the people.
     pub links: Vec<Link>,
+    /// What was sent of people whose record was about to be made, and of which no answer was settled.
+    pub sent: HashMap<PersonId, Base>,
     /// Owners of numbers.
     pub owners: HashMap<Identity, PersonId>,
     /// Everybody who may be meant.
@@ -221,7 +223,9 @@ impl Room<'_> {
             },
         };
         let known = self.by_record.get(&record.id);
-        let base = known.and_then(|l| l.base.clone()).unwrap_or_default();
+        // They never met; but the record may be the one whose creation we never heard of, and then it says our own word.
+        let base =
+            known.and_then(|l| l.base.clone()).or_else(|| self.view.sent.get(&person).cloned()).unwrap_or_default();
         let (first_time, before) = (known.is_none_or(|l| l.base.is_none() || l.gone), base.clone());
         let Some(facts) = self.view.facts.get(&person) else { return };
         let source = format!("crm:{}", self.context.connection);

@@ -72,3 +72,22 @@ fn a_record_that_was_read_before_we_wrote_to_it_is_read_again() {
     let same = pulled(view(60), &[CrmChange::Record(record("new@example.com"))]);
     assert_eq!((same.again.len(), same.profiles.len()), (0, 0));
 }
+
+#[test]
+fn a_record_whose_creation_was_never_answered_says_our_own_word() {
+    // Made with the old address; then it changed here, and something touched the record there.
+    let sent = mapping().news(&knows("old@example.com", 10), &Base::default()).sending;
+    let record =
+        CrmRecord { id: "1".into(), person: Some(WHO), modified_at: Some(30), values: vec![json!("old@example.com")] };
+    let changes = [CrmChange::Record(record)];
+    let facts = HashMap::from([(WHO, knows("new@example.com", 20))]);
+    let stranger = pulled(View { facts: facts.clone(), ..View::default() }, &changes);
+    assert_eq!(stranger.profiles.len(), 1, "who never wrote it takes the newer word");
+    let known = pulled(View { facts, sent: HashMap::from([(WHO, sent)]), ..View::default() }, &changes);
+    assert!(known.profiles.is_empty(), "{known:?}");
+    assert_eq!(known.touched.iter().map(|t| t.tell).collect::<Vec<_>>(), [true], "the CRM hears the new address");
+    let link = &known.links[0];
+    assert_eq!((link.record.as_str(), link.gone), ("1", false));
+    let base = link.base.as_ref().unwrap();
+    assert!(base.was_sent(&"email".parse().unwrap(), Some("old@example.com"), false), "until the new one is there");
+}

@@ -200,6 +200,17 @@ pub enum Pushed {
     Filed(usize),
 }
 
+/// What is about to be sent to a CRM of one person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sending {
+    /// Whose record.
+    pub person: PersonId,
+    /// What was agreed on as it was looked up; `None`: there is no link yet, the record is about to be made or found.
+    pub before: Option<Base>,
+    /// That, with what is sent.
+    pub after: Base,
+}
+
 /// How reading from CRMs is kept.
 #[async_trait]
 pub trait CrmSync: Send + Sync {
@@ -291,13 +302,13 @@ pub trait CrmSync: Send + Sync {
         now: Millis,
     ) -> Result<(), StoreError>;
 
-    /// Remembers of linked people what is about to be sent: what was agreed on as it was looked up, and with what is sent. Left out where
-    /// it has changed meanwhile.
+    /// Remembers what is about to be sent. Of linked people it is left out where what was agreed on has changed meanwhile; of others it is
+    /// kept until they and their record have met.
     async fn sending(
         &self,
         workspace: WorkspaceId,
         connection: &ConnectionId,
-        rows: Vec<(PersonId, Base, Base)>,
+        rows: Vec<Sending>,
     ) -> Result<(), StoreError>;
 
     /// Asks for everybody who has no record there to be written. The run, or the one that is under way.

@@ -44,6 +44,9 @@ pub(super) async fn work(world: &World, connection: &Connection, stop: &Cancella
         applying.apply(None, changes, SyncPatch::default(), 0).await.map_err(CallError::from)
     };
     let outcome = outcome.await;
+    if let Err(error) = &outcome {
+        connection.heard(error);
+    }
     if look {
         let patch = SyncPatch { next_at: Some(now), ..SyncPatch::default() };
         world.sync.sync_patch(world.workspace, None, &connection.id, patch, now).await?;

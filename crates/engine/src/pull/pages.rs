@@ -94,8 +94,11 @@ impl Applying<'_> {
             now: times.1,
         };
         let (world, connection, loaded, kind) = ((*world).clone(), (*connection).clone(), Arc::clone(loaded), *kind);
-        let decide: PullFn =
-            Arc::new(move |changes, view| decide(changes, view, &context(&connection, &loaded, kind, times, &world)));
+        let decide: PullFn = Arc::new(move |changes, view| {
+            let pulled = decide(changes, view, &context(&connection, &loaded, kind, times, &world));
+            connection.left_out(pulled.skips.iter().flat_map(|(.., skips)| skips));
+            pulled
+        });
         (page, decide)
     }
 }

@@ -12,6 +12,7 @@ use ponte_domain::ids::{MessageId, PersonId};
 use ponte_domain::job::JobEnd;
 use ponte_domain::mapping::{Base, Given, Skip};
 use ponte_domain::ports::store::{ContactEnd, CrmView};
+use ponte_domain::ports::sync::Sending;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -19,8 +20,8 @@ use std::sync::Arc;
 struct Row {
     write: ContactWrite,
     base: Option<Base>,
-    /// What was agreed on as it was looked up, and with what is sent.
-    sending: Option<(Base, Base)>,
+    /// To be remembered before it is sent.
+    sending: Option<Sending>,
     skips: Vec<Skip>,
 }
 
@@ -88,6 +89,7 @@ async fn meet_first(
     let ids: Vec<(PersonId, String)> = ids.into_iter().collect();
     let failed = |error: CallError| ids.iter().map(|(person, _)| (*person, error.clone())).collect();
     if let Err(error) = meet_now(world, connection, loaded, &ids).await {
+        connection.heard(&error);
         return failed(error);
     }
     let subjects: Vec<(PersonId, Option<MessageId>)> = ids.iter().map(|(person, _)| (*person, None)).collect();
@@ -129,10 +131,13 @@ async fn tell(
         }
         let Given { values, base, sending, skipped, presses, .. } =
             loaded.mapping.news(&view.facts, &view.base.clone().unwrap_or_default());
+        connection.left_out(skipped.iter());
         let changed = view.contact_written.as_deref() != Some(&contact_hash(&view.contact));
         if view.contact.crm_id.is_none() || changed || presses {
             let write = ContactWrite { fields: values, ..view.contact.clone() };
-            let sending = view.base.clone().filter(|_| !write.fields.is_empty()).map(|before| (before, sending));
+            let before = write.crm_id.as_ref().and(view.base.clone());
+            let sending = Sending { person: write.person, before, after: sending };
+            let sending = (!write.fields.is_empty()).then_some(sending);
             rows.push(Row { write, base: (!loaded.names.is_empty()).then_some(base), sending, skips: skipped });
         }
     }
@@ -146,6 +151,7 @@ async fn tell(
     for (row, result) in rows.into_iter().zip(results) {
         match result {
             RowResult::Failed(error) if !row.write.fields.is_empty() && refused(&error) => {
+                connection.heard(&error);
                 let text = format!("The CRM refused what was to be written: {} ({}).", error.title, error.code);
                 let skip = Skip {
                     item: String::new(),
@@ -169,10 +175,7 @@ async fn send(world: &World, connection: &Connection, rows: &[Row]) -> Vec<RowRe
         return Vec::new();
     }
     // Known before it is sent: should the answer be lost, what the CRM shows afterwards is our own word.
-    let known: Vec<(PersonId, Base, Base)> = rows
-        .iter()
-        .filter_map(|row| row.sending.clone().map(|(before, after)| (row.write.person, before, after)))
-        .collect();
+    let known: Vec<Sending> = rows.iter().filter_map(|row| row.sending.clone()).collect();
     if !known.is_empty()
         && let Err(error) = world.sync.sending(world.workspace, &connection.id, known).await
     {

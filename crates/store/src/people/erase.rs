@@ -11,6 +11,7 @@ use crate::content;
 use crate::events;
 use crate::journal;
 use crate::load;
+use crate::people::underway;
 use ponte_domain::Millis;
 use ponte_domain::error::StoreError;
 use ponte_domain::event::{EventKind, NewEvent};
@@ -199,6 +200,8 @@ pub(crate) async fn erase(
     let needles = begin(c, workspace, person, new_key, now).await?;
     let family = family(c, workspace, person).await?;
     let key = key(c, workspace).await?.ok_or_else(|| StoreError::Corrupt("erasure_key".into()))?;
+    // Whoever lets a message of theirs in meanwhile comes before this, or after: then they are nobody.
+    load::persons(c, workspace, &family).await?;
     let identities = identifiers(c, workspace, &family).await?;
     let digests: BTreeSet<String> = identities.iter().map(|i| digest(&key, i)).collect();
     c.insert_many(
@@ -210,6 +213,7 @@ pub(crate) async fn erase(
     crate::reach::forget(c, workspace, &identities).await?;
     let mut erased = Erased { people: family.len() as u64, identities: identities.len() as u64, ..Erased::default() };
     for one in &family {
+        underway::remove(c, workspace, *one).await?;
         erased.messages += one_person(c, workspace, *one, now).await?;
     }
     nameless(c, workspace, &needles).await?;
@@ -283,6 +287,7 @@ async fn one_person(c: &mut Conn, workspace: WorkspaceId, person: PersonId, now:
          AND k.person_id = $2 AND k.connection = crm_trigger.connection AND k.crm_id = crm_trigger.crm_id)",
         "DELETE FROM crm_skip WHERE workspace_id = $1 AND person_id = $2",
         "DELETE FROM crm_contact WHERE workspace_id = $1 AND person_id = $2",
+        "DELETE FROM crm_sending WHERE workspace_id = $1 AND person_id = $2",
         "DELETE FROM consent_entry WHERE workspace_id = $1 AND person_id = $2",
         "DELETE FROM consent_state WHERE workspace_id = $1 AND person_id = $2",
         "DELETE FROM consent_request WHERE workspace_id = $1 AND person_id = $2",

@@ -14,6 +14,7 @@ mod merge;
 mod moves;
 mod packed;
 pub(crate) mod pairs;
+mod underway;
 mod unmerge;
 
 pub(crate) use erase::known as known_as_erased;

@@ -2,7 +2,7 @@
 //! Hot: a first full run brings every contact of the CRM through here.
 
 use super::facts::{facts, links_of_people, links_of_records};
-use super::{notices, patch, runs};
+use super::{notices, patch, runs, sending};
 use crate::conn::{Conn, Val, vals};
 use crate::people::{erase, fields, import, log, pairs};
 use crate::{apply, consent, events, lanes};
@@ -104,6 +104,7 @@ async fn view(c: &mut Conn, workspace: WorkspaceId, page: &PullPage, locked: boo
     let meant: BTreeSet<PersonId> =
         links.iter().map(|l| l.person).chain(owners.values().copied()).chain(ids.iter().copied()).collect();
     let facts = facts(c, workspace, &meant, page.consent, locked).await?;
+    let sent = sending::of_people(c, workspace, &page.connection, &meant).await?;
     let others = links_of_people(c, workspace, &page.connection, &meant).await?;
     let known: HashSet<String> = links.iter().map(|l| l.record.clone()).collect();
     links.extend(others.into_values().filter(|l| !known.contains(&l.record)));
@@ -112,7 +113,7 @@ async fn view(c: &mut Conn, workspace: WorkspaceId, page: &PullPage, locked: boo
     owners.retain(|_, person| facts.contains_key(person));
     let fields = fields::load(c, workspace).await?;
     let found = if page.triggers.is_empty() { HashMap::new() } else { findings(c, workspace, page).await? };
-    Ok(View { links, owners, facts, erased, fields, found })
+    Ok(View { links, sent, owners, facts, erased, fields, found })
 }
 
 /// What triggers found in these records.
@@ -216,7 +217,8 @@ async fn remember(
         rows,
     )
     .await?;
-    Ok(())
+    let met = links.iter().filter(|link| link.base.is_some()).map(|link| link.person);
+    sending::forget(c, workspace, connection, met).await
 }
 
 /// Says what happened.

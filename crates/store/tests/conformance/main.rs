@@ -26,4 +26,5 @@ mod retention;
 mod schema;
 mod sends;
 mod shuffle;
+mod sync;
 mod vault;

@@ -1,17 +1,22 @@
 //! People as lists: an import that is killed goes on, a merge that is undone leaves no trace, who was erased is gone.
 
-use crate::support::{Raw, T0, W, World, accepted, by_wa_id, entry, status, text, update};
+use crate::support::{
+    LEASE, Raw, T0, W, World, accepted, by_wa_id, crm_job, entry, failure, inbound, message, number, status, text,
+    update,
+};
 use ponte_domain::error::StoreError;
 use ponte_domain::identity::IdentityKind;
 use ponte_domain::ids::{IdSource, PersonId};
-use ponte_domain::inbound::{Preference, UpdateKind};
-use ponte_domain::job::Class;
+use ponte_domain::inbound::{InboundMessage, MediaRef, Preference, UpdateKind};
+use ponte_domain::job::{Class, JobEnd, JobKind, NewJob};
+use ponte_domain::mapping::pull::Link;
 use ponte_domain::people::import::{Context, decide};
 use ponte_domain::people::{Draft, phone};
 use ponte_domain::ports::people::{
     Applied, DuplicatePair, ImportFn, MergeFn, MergeOrder, NewAudit, People, VariantsFn,
 };
-use ponte_domain::ports::store::Store;
+use ponte_domain::ports::store::{AdmitKey, AdmitView, Store};
+use ponte_domain::ports::sync::CrmSync;
 use ponte_domain::profile::Label;
 use ponte_domain::status::Status;
 use ponte_domain::survivorship::{Rules, merge};
@@ -350,4 +355,86 @@ both_engines!(who_is_part_of_somebody_is_erased_with_them_not_alone, |db| async 
     assert_eq!(world.who(BEA).await, a, "nothing was erased");
     assert_eq!(world.store.erase(W, a, "secret", T0).await.unwrap().people, 2);
     assert!(world.store.find_person(W, BEA).await.unwrap().is_empty());
+});
+
+both_engines!(what_is_on_its_way_for_who_was_erased_is_gone_too, |db| async move {
+    let world = World::open(&db).await;
+    let voice = |who: &str, wamid: &str, id: &str| {
+        let media = MediaRef {
+            id: id.into(),
+            mime_type: None,
+            sha256: None,
+            filename: Some(format!("letter of {who}.pdf")),
+            voice: false,
+            animated: false,
+        };
+        inbound(InboundMessage { media: Some(media), ..message(by_wa_id(who), wamid, T0) })
+    };
+    world.ingest(&[voice(ANA, "wamid.1", "m1"), voice(BEA, "wamid.2", "m2")]).await;
+    let (ana, bea) = (world.who(ANA).await, world.who(BEA).await);
+    for (n, who) in [ana, bea].into_iter().enumerate() {
+        let id = who.0.simple();
+        let job = |kind, lane: String, scope: &str| NewJob {
+            kind,
+            lane,
+            scope: scope.into(),
+            payload: format!("{{\"text\":\"payload for {n}\"}}"),
+            ..crm_job("", "")
+        };
+        let hook = "hook_1";
+        let jobs = vec![
+            job(JobKind::Trigger, id.to_string(), "crm"),
+            job(JobKind::Crm, format!("crm/{id}"), "crm"),
+            job(JobKind::Hook, format!("{hook}/{id}"), hook),
+            job(JobKind::Hook, format!("{hook}/again/{id}"), hook),
+            job(JobKind::Notice, format!("crm/r{n}"), "crm"),
+        ];
+        world.file(jobs).await;
+        let link = Link { person: who, record: format!("r{n}"), base: None, gone: false, written_at: 0 };
+        world.links(vec![link]).await;
+        world.queue(if n == 0 { ANA } else { BEA }, Class::Reply).await;
+    }
+    // One send of each was begun: what became of it is still to be found out. Another waits behind it.
+    assert_eq!(world.claim(T0).await.tasks.len(), 2);
+    for who in [ANA, BEA] {
+        world.queue(who, Class::Reply).await;
+    }
+    // What was given up says the same as what waits.
+    let claimed = world.store.claim_lanes(W, JobKind::Trigger, "crm", T0, LEASE, 9, 9).await.unwrap();
+    let dead = claimed.iter().map(|l| (l.lane.clone(), l.jobs[0].seq, JobEnd::Dead(failure("gone")))).collect();
+    world.store.settle_jobs(W, T0, dead).await.unwrap();
+    let held = world.store.claim_lanes(W, JobKind::Crm, "crm", T0, LEASE, 9, 9).await.unwrap();
+    world.store.erase(W, ana, "secret", T0 + 5).await.unwrap();
+    let mut raw = Raw::open(&db).await;
+    let everything = raw.everything().await;
+    for secret in ["payload for 0".to_owned(), format!("letter of {ANA}")] {
+        let found: Vec<_> = everything.iter().filter(|row| row.contains(&secret)).collect();
+        assert!(found.is_empty(), "{secret}: {found:?}");
+    }
+    assert_eq!(everything.iter().filter(|row| row.contains("payload for 1")).count(), 5, "another's is kept");
+    let kinds = raw.texts("SELECT kind FROM job").await;
+    assert_eq!(
+        kinds,
+        ["crm", "hook", "hook", "media", "notice", "send", "send", "send"],
+        "one begun send of hers is left"
+    );
+    // Whoever holds a lane of hers settles nothing and closes it.
+    for lane in &held {
+        world.end(T0 + 6, lane, &[JobEnd::Done]).await;
+    }
+    assert!(world.store.claim_lanes(W, JobKind::Crm, "crm", T0 + 2 * LEASE, LEASE, 9, 9).await.unwrap().is_empty());
+    assert!(raw.texts("SELECT key FROM lane WHERE kind = 'crm'").await.is_empty());
+    // What is asked for by her id afterwards is asked for nobody.
+    let key = AdmitKey {
+        number: number(),
+        identities: Vec::new(),
+        person: Some(ana),
+        idempotency_key: None,
+        class: Class::Reply,
+    };
+    let decide = Arc::new(|views: Vec<AdmitView>| {
+        assert!(views[0].person.is_none());
+        Vec::new()
+    });
+    world.store.admit(W, T0 + 7, vec![key], decide).await.unwrap();
 });

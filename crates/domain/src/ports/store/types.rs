@@ -310,7 +310,7 @@ pub struct CrmView {
     pub contact: ContactWrite,
     /// What is known of the person, for the mapping.
     pub facts: Facts,
-    /// What both sides agreed on; `None` when they never met.
+    /// What both sides agreed on; `None` when they never met. Of who isn't linked: what was sent of them and not settled.
     pub base: Option<Base>,
     /// The record was deleted in the CRM: only a message makes a new one.
     pub gone: bool,
