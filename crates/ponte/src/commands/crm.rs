@@ -191,7 +191,11 @@ async fn sync(assembly: &Assembly, name: &str, kind: RunKind, wait: bool, json: 
         tokio::time::sleep(Duration::from_millis(250)).await;
         // Changes are read while people are written: the newest run needn't be this one.
         let runs = sync.sync_runs(WORKSPACE, Some(&connection.id), 20).await?;
-        let Some(run) = runs.iter().find(|r| pushed.map_or(Some(r.id) != before, |id| id == r.id)) else {
+        let mine = match pushed {
+            Some(id) => runs.iter().find(|r| r.id == id),
+            None => runs.first().filter(|r| Some(r.id) != before),
+        };
+        let Some(run) = mine else {
             if round == 40 {
                 eprintln!("waiting for a running server to take it up …");
             }
