@@ -341,6 +341,24 @@ async fn a_deleted_file_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_file_is_described_and_deleted_by_its_id() {
+    let graph = Graph::start().await;
+    graph.will(described(&graph)).will(Answer::json(200, &json!({"success": true})));
+    let told = graph.client().media_info(&number(), "77").await.unwrap();
+    assert_eq!((&told["id"], &told["file_size"]), (&json!("77"), &json!("20")));
+    graph.client().delete_media(&number(), "77").await.unwrap();
+    let seen: Vec<(Method, String)> = graph.seen().into_iter().map(|s| (s.method, s.uri)).collect();
+    let address = "/v26.0/77?phone_number_id=900100200".to_owned();
+    assert_eq!(seen, [(Method::GET, address.clone()), (Method::DELETE, address)]);
+    // What is no id would change the address that is asked.
+    for odd in ["", "../900100200", "77/x", "77?fields=x"] {
+        assert_eq!(graph.client().media_info(&number(), odd).await.unwrap_err().code, "media_id_invalid");
+        assert_eq!(graph.client().delete_media(&number(), odd).await.unwrap_err().code, "media_id_invalid");
+    }
+    assert_eq!(graph.seen().len(), 2);
+}
+
+#[tokio::test]
 async fn a_file_is_uploaded() {
     let graph = Graph::start().await;
     graph.will(Answer::json(200, &json!({"id": "4490"}))).will(Answer::new(502, "")).will(Answer::new(200, "{}"));

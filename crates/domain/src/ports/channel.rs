@@ -76,6 +76,19 @@ pub trait Channel: Send + Sync {
         sha256_base64: Option<&str>,
     ) -> Result<FetchedMedia, CallError>;
 
+    /// What Meta says of a file, as Meta says it: `{"id","url","mime_type","sha256","file_size"}`. The `url` lives five minutes and
+    /// takes Meta's token only.
+    ///
+    /// # Errors
+    /// Classified like any call; permanent when the number has no such file.
+    async fn media_info(&self, number: &NumberId, media_id: &str) -> Result<serde_json::Value, CallError>;
+
+    /// Deletes a file at Meta's.
+    ///
+    /// # Errors
+    /// Classified like any call; permanent when the number has no such file.
+    async fn delete_media(&self, number: &NumberId, media_id: &str) -> Result<(), CallError>;
+
     /// Uploads a file; the id lives 30 days.
     ///
     /// # Errors

@@ -119,3 +119,78 @@ async fn whoever_has_no_business_there_is_told_in_metas_words() {
     let told: Value = serde_json::from_slice(&answer.body).unwrap();
     assert!(answer.status == 200 && told["id"].is_string(), "{told}");
 }
+
+/// One call with our key; status, content type and bytes.
+async fn call(rig: &Rig, method: &str, path: &str, more: &[(&str, &str)], body: &[u8]) -> (u16, String, Vec<u8>) {
+    let token = format!("Bearer {API_KEY}");
+    let mut headers = vec![("authorization", token.as_str())];
+    headers.extend(more);
+    let answer = request(rig.program.address(), method, path, &headers, body).await.unwrap();
+    let kind = answer
+        .head
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+        .find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+    (answer.status, kind.map(|(_, kind)| kind.to_owned()).unwrap_or_default(), answer.body.clone())
+}
+
+async fn told(rig: &Rig, method: &str, path: &str) -> (u16, Value) {
+    let (status, _, body) = call(rig, method, path, &[], b"").await;
+    (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+}
+
+#[tokio::test]
+async fn a_file_is_told_fetched_and_deleted_by_its_id_and_our_key_stays_with_us() {
+    let rig = Setup::sqlite().no_crm().start().await;
+    let form = b"--b\r\ncontent-disposition: form-data; name=\"messaging_product\"\r\n\r\nwhatsapp\r\n--b\r\n\
+        content-disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\ncontent-type: text/plain\r\n\r\nthe bytes\r\n--b--\r\n";
+    let kind = [("content-type", "multipart/form-data; boundary=b")];
+    let (_, _, answer) = call(&rig, "POST", &format!("/v26.0/{NUMBER}/media"), &kind, form).await;
+    let id = serde_json::from_slice::<Value>(&answer).unwrap()["id"].as_str().unwrap().to_owned();
+    let file = format!("/v26.0/{id}");
+    // Told as Meta tells it, but for the address: a client sends its token there.
+    let (status, about) = told(&rig, "GET", &file).await;
+    assert_eq!((status, &about["id"], &about["mime_type"]), (200, &json!(id), &json!("text/plain")), "{about}");
+    assert_eq!((about["file_size"].as_i64(), about["sha256"].as_str().map(str::len)), (Some(9), Some(64)), "{about}");
+    let own = format!("http://{}", rig.program.address());
+    let address = about["url"].as_str().unwrap().strip_prefix(&own).expect("our own address").to_owned();
+    let (status, kind, bytes) = call(&rig, "GET", &address, &[], b"").await;
+    assert_eq!((status, kind.as_str(), bytes.as_slice()), (200, "text/plain", b"the bytes".as_slice()));
+    let forwarded = [("x-forwarded-proto", "https")];
+    let (_, _, behind_tls) = call(&rig, "GET", &file, &forwarded, b"").await;
+    assert!(serde_json::from_slice::<Value>(&behind_tls).unwrap()["url"].as_str().unwrap().starts_with("https://"));
+    // Nobody without a key, and no number but ours.
+    let answer = request(rig.program.address(), "GET", &address, &[], b"").await.unwrap();
+    assert_eq!(answer.status, 401);
+    let foreign = told(&rig, "GET", &format!("{file}?phone_number_id=999")).await;
+    assert_eq!((foreign.0, &foreign.1["error"]["code"]), (400, &json!(100)));
+    // Gone is gone.
+    assert_eq!(told(&rig, "DELETE", &file).await, (200, json!({"success": true})));
+    for (method, path) in [("GET", &file), ("GET", &address), ("DELETE", &file)] {
+        let (status, gone) = told(&rig, method, path).await;
+        assert_eq!((status, &gone["error"]["type"]), (400, &json!("GraphMethodException")), "{method} {path}: {gone}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_does_not_exist_is_refused_as_meta_refuses_it() {
+    let rig = Setup::sqlite().no_crm().start().await;
+    for (method, at) in [
+        ("GET", path()),
+        ("DELETE", path()),
+        ("PUT", format!("/v26.0/{NUMBER}/media")),
+        ("POST", format!("/v26.0/{NUMBER}")),
+    ] {
+        let (status, refused) = told(&rig, method, &at).await;
+        assert_eq!((status, &refused["error"]["code"]), (400, &json!(100)), "{method} {at}: {refused}");
+        assert!(refused["error"]["error_data"]["details"].as_str().unwrap().contains(method), "{refused}");
+    }
+    let (status, refused) = told(&rig, "GET", "/latest/1/messages").await;
+    assert_eq!((status, &refused["code"]), (404, &json!("not_found")), "no address of this door: {refused}");
+    // A check that was asked for and isn't made must not be passed over.
+    let mut checked = text(&phone(0), "only to her");
+    checked["recipient_identity_key_hash"] = json!("DF2lS5v2W6x=");
+    let (status, refused) = ask(&rig, &path(), &checked, &[]).await;
+    assert_eq!((status, &refused["error"]["code"]), (400, &json!(100)), "{refused}");
+    assert!(rig.messages().await.is_empty());
+}

@@ -1,10 +1,7 @@
 //! What integrators hold in their hands. The integrations under `integrations/`, tried with Node's own runner against the running program. Their functions are plain,
 //! so no package is needed; without Node they are left out, and say so. And the reference library verifies what is pushed.
 
-#[path = "../../../simulator/tests/support/interop.rs"]
-#[expect(dead_code, reason = "only the part for Node is used here")]
-mod interop;
-
+use crate::interop;
 use crate::rig::{API_KEY, APP_SECRET, LONG, NUMBER, Rig, Setup, deliver, eventually, phone, text_body};
 use crate::target::Target;
 use ponte_simulator::whatsapp::StatusBehaviour;

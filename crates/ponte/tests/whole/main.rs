@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 mod account;
+mod clients;
 mod config;
 mod consent;
 mod contacts;
@@ -15,6 +16,8 @@ mod graph;
 mod hooks;
 mod inbound;
 mod integrations;
+#[path = "../../../simulator/tests/support/interop.rs"]
+mod interop;
 mod kills;
 mod nodes;
 mod own;

@@ -36,10 +36,15 @@ pub(super) async fn of_message(_: Caller, State(app): State<App>, Path(id): Path
     let kind = kind.and_then(|k| HeaderValue::from_str(&k).ok());
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, kind.unwrap_or(HeaderValue::from_static("application/octet-stream")));
+    as_download(headers);
+    Ok(response)
+}
+
+/// A stranger's file is saved, never shown as a page.
+pub(crate) fn as_download(headers: &mut HeaderMap) {
     for (name, value) in DOWNLOAD {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    Ok(response)
 }
 
 const DOWNLOAD: [(HeaderName, &str); 4] = [

@@ -7,7 +7,7 @@ mod hooks;
 mod media;
 mod triggers;
 
-pub(crate) use media::LARGEST as LARGEST_FILE;
+pub(crate) use media::{LARGEST as LARGEST_FILE, as_download};
 
 use crate::App;
 use crate::problem::Problem;

@@ -58,14 +58,14 @@ impl GraphError {
         error
     }
 
-    /// No such number.
-    pub(super) fn no_number(id: &str) -> Self {
+    /// No such number or file, or not with this method; `details` says which.
+    pub(super) fn no_object(id: &str, details: &str) -> Self {
         let message = format!(
             "Unsupported request. Object with ID '{id}' does not exist, cannot be loaded due to missing permissions, \
              or does not support this operation"
         );
         let error = Self::new(StatusCode::BAD_REQUEST, 100, message);
-        Self { kind: "GraphMethodException", details: Some("it is no number of [[whatsapp.numbers]]".into()), ..error }
+        Self { kind: "GraphMethodException", details: Some(details.to_owned()), ..error }
     }
 
     /// A part of the request is missing or wrong.

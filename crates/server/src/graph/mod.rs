@@ -1,22 +1,23 @@
 //! A door that speaks as Meta's Cloud API does, for programs that already send by it: they change the address and the token and
 //! gain the send gate, its queue, consent and limits, retries and the log in the CRM. Facts: whatsapp-api 5.1 to 5.4, 6.
-//! May touch: the gate, the channel's upload. Must not touch: the rules; a refusal of the gate is told in Meta's words.
+//! May touch: the gate, the channel's files and states. Must not touch: the rules; a refusal of the gate is told in Meta's words.
 //! Invariants: an answer of success names a message that is stored. What the API had said of it in time is in the answer.
 //! Failure story: who gets no answer may ask again with the same `Idempotency-Key`; Meta's own API has no such thing.
 
 mod error;
+mod media;
 mod read;
 
 use crate::App;
 use axum::Json;
 use axum::Router;
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{DefaultBodyLimit, FromRequestParts, Multipart, Path, State};
+use axum::extract::{FromRequestParts, Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use error::GraphError;
 use http::request::Parts;
-use http::{HeaderMap, header};
+use http::{HeaderMap, Method, header};
 use ponte_domain::ids::{MessageId, NumberId};
 use ponte_domain::message::Phase;
 use ponte_domain::ports::store::{Answer, MessageView};
@@ -30,22 +31,26 @@ const WAIT_MS: Millis = 4 * SECOND;
 
 pub(crate) fn routes() -> Router<App> {
     Router::new()
-        .route("/{version}/{number}/messages", post(send))
-        .route("/{version}/{number}/media", post(upload).layer(DefaultBodyLimit::max(crate::api::LARGEST_FILE)))
-        .route("/{version}/{number}", get(number))
+        .route("/{version}/{id}/messages", post(send).fallback(no_such_call))
+        .route("/{version}/{id}/media", media::uploads().fallback(no_such_call))
+        .route("/{version}/{id}", get(media::object).delete(media::delete).fallback(no_such_call))
+        .route("/{version}/{id}/file", get(media::file).fallback(no_such_call))
 }
 
-/// Who asks, and for which number. A handler that takes it can't be reached without a valid key.
-struct Door {
-    number: NumberId,
+/// Who has a key, and what the address names. A handler that takes it can't be reached without a valid key.
+struct Named {
+    /// As the caller wrote it, `v26.0`: digits and a point.
+    version: String,
+    /// A number or a file.
+    id: String,
 }
 
-impl FromRequestParts<App> for Door {
+impl FromRequestParts<App> for Named {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
         let path = Path::<(String, String)>::from_request_parts(parts, app).await;
-        let Ok(Path((version, number))) = path else { return Err(crate::api::not_found().await.into_response()) };
+        let Ok(Path((version, id))) = path else { return Err(crate::api::not_found().await.into_response()) };
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         let is_version =
             version.strip_prefix('v').and_then(|v| v.split_once('.')).is_some_and(|(a, b)| digits(a) && digits(b));
@@ -58,12 +63,33 @@ impl FromRequestParts<App> for Door {
         if app.keys.owner(token).is_none() {
             return Err(GraphError::token().into_response());
         }
-        let number = NumberId::from(number.as_str());
+        Ok(Self { version, id })
+    }
+}
+
+/// Who has a key, and the number of ours that the address names.
+struct Door {
+    number: NumberId,
+}
+
+impl FromRequestParts<App> for Door {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        let number = NumberId::from(Named::from_request_parts(parts, app).await?.id.as_str());
         if app.world.directory.get(&number).is_none() {
-            return Err(GraphError::no_number(number.as_str()).into_response());
+            return Err(
+                GraphError::no_object(number.as_str(), "it is no number of [[whatsapp.numbers]]").into_response()
+            );
         }
         Ok(Self { number })
     }
+}
+
+/// The address is known, but not with this method.
+async fn no_such_call(named: Named, method: Method) -> GraphError {
+    let details = format!("there is no {method} of this address");
+    GraphError::no_object(&named.id, &details)
 }
 
 async fn send(
@@ -122,38 +148,4 @@ fn sent(id: MessageId, view: Option<&MessageView>, input: Option<&str>) -> Resul
     }
     // For whoever asks our own API about it.
     Ok(([("ponte-message-id", id.to_string())], Json(answer)).into_response())
-}
-
-/// Hands a file on to WhatsApp.
-async fn upload(door: Door, State(app): State<App>, mut form: Multipart) -> Result<Response, GraphError> {
-    let (mut file, mut kind, mut product) = (None, None, None);
-    while let Some(field) = form.next_field().await.map_err(|e| GraphError::parameter(&e.body_text()))? {
-        let name = field.name().unwrap_or_default().to_owned();
-        let (filename, of_file) = (field.file_name().map(str::to_owned), field.content_type().map(str::to_owned));
-        let bytes = field.bytes().await.map_err(|e| GraphError::parameter(&e.body_text()))?;
-        match name.as_str() {
-            "file" => file = Some((bytes, filename, of_file)),
-            "type" => kind = Some(String::from_utf8_lossy(&bytes).trim().to_owned()),
-            "messaging_product" => product = Some(bytes),
-            _ => {}
-        }
-    }
-    if product.as_deref() != Some(b"whatsapp") {
-        return Err(GraphError::parameter("The parameter messaging_product is required."));
-    }
-    let Some((bytes, filename, of_file)) = file.filter(|(bytes, ..)| !bytes.is_empty()) else {
-        return Err(GraphError::parameter("The parameter file is required."));
-    };
-    let kind = kind.filter(|k| k.contains('/')).or(of_file);
-    let Some(kind) = kind else { return Err(GraphError::parameter("The parameter type is required.")) };
-    let name = filename.unwrap_or_else(|| "file".to_owned());
-    let uploaded = app.world.channel.upload_media(&door.number, bytes, &kind, &name).await;
-    let id = uploaded.map_err(|e| GraphError::upstream(&e))?;
-    Ok(Json(json!({ "id": id })).into_response())
-}
-
-/// The state of a number, as WhatsApp gives it: programs ask for it to try their token.
-async fn number(door: Door, State(app): State<App>) -> Result<Response, GraphError> {
-    let health = app.world.channel.number_health(&door.number).await.map_err(|e| GraphError::upstream(&e))?;
-    Ok(Json(health).into_response())
 }

@@ -8,6 +8,7 @@ use ponte_domain::message::Origin;
 use ponte_domain::outbound::{MediaOut, Outbound};
 use ponte_engine::gate::{SendRequest, To};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 /// What is asked for, and the recipient as the caller wrote it.
 pub(super) struct Asked {
@@ -19,6 +20,11 @@ pub(super) fn request(body: &Value, number: NumberId, key: Option<String>) -> Re
     let Value::Object(body) = body else { return Err(GraphError::parameter("the body must be a JSON object")) };
     if text(body, "messaging_product") != Some("whatsapp") {
         return Err(GraphError::parameter("The parameter messaging_product is required."));
+    }
+    // A check that the caller asked for: passed over, a message could reach whoever has the number now (facts 5.9).
+    if body.get("recipient_identity_key_hash").is_some_and(|hash| !hash.is_null()) {
+        let what = "Param recipient_identity_key_hash: the check of a recipient's identity is not taken here";
+        return Err(GraphError::parameter(what));
     }
     let message = match text(body, "status") {
         Some("read") => Outbound::Read {
@@ -34,7 +40,7 @@ pub(super) fn request(body: &Value, number: NumberId, key: Option<String>) -> Re
     let reply_to = match body.get("context") {
         None | Some(Value::Null) => None,
         Some(context) => Some(
-            context
+            unpacked(context)
                 .get("message_id")
                 .and_then(Value::as_str)
                 .ok_or_else(|| GraphError::parameter("The parameter context['message_id'] is required."))?
@@ -82,6 +88,8 @@ fn recipient(body: &Map<String, Value>) -> Result<To, GraphError> {
 fn content(body: &Map<String, Value>) -> Result<Outbound, GraphError> {
     let kind = text(body, "type").unwrap_or("text");
     let part = body.get(kind).ok_or_else(|| GraphError::parameter(&format!("The parameter {kind} is required.")))?;
+    let part = unpacked(part);
+    let part = part.as_ref();
     let object = || part.as_object().ok_or_else(|| GraphError::parameter(&format!("Param {kind} must be an object")));
     Ok(match kind {
         "text" => {
@@ -124,6 +132,12 @@ fn content(body: &Map<String, Value>) -> Result<Outbound, GraphError> {
         "template" => Outbound::Template { template: Value::Object(object()?.clone()) },
         other => return Err(GraphError::parameter(&format!("Param type: {other} is no type of message"))),
     })
+}
+
+/// Meta takes a JSON text where an object or an array belongs, and some clients send their parts so.
+fn unpacked(part: &Value) -> Cow<'_, Value> {
+    let text = part.as_str().and_then(|text| serde_json::from_str(text).ok());
+    text.map_or(Cow::Borrowed(part), Cow::Owned)
 }
 
 fn media(object: &Map<String, Value>) -> MediaOut {
@@ -173,6 +187,7 @@ mod tests {
             ),
             (json!({"type": "location", "location": {"latitude": "-1.5", "longitude": 2}}), "location"),
             (json!({"type": "contacts", "contacts": [{"name": {"formatted_name": "A"}}]}), "contacts"),
+            (json!({"type": "contacts", "contacts": "[{\"name\": {\"formatted_name\": \"A\"}}]"}), "contacts"),
             (json!({"type": "reaction", "reaction": {"message_id": "wamid.1", "emoji": ""}}), "reaction"),
             (json!({"type": "interactive", "interactive": {"type": "button"}}), "interactive"),
             (json!({"type": "template", "template": {"name": "a", "language": {"code": "en"}}}), "template"),
@@ -203,6 +218,7 @@ mod tests {
             (json!({"type": "image"}), "image is required"),
             (json!({"text": {"body": ""}}), "body is required"),
             (json!({"type": "fax", "fax": {}}), "fax"),
+            (json!({"text": {"body": "a"}, "recipient_identity_key_hash": "DF2l"}), "identity"),
             (json!({"status": "delivered"}), "delivered"),
             (json!({"status": "read"}), "message_id is required"),
             (json!({"type": "location", "location": {"latitude": 1}}), "longitude"),

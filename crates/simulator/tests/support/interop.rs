@@ -45,8 +45,11 @@ pub fn node(folder: &Path, crm: &str) -> PathBuf {
     environment
 }
 
-/// Installs, unless it was done by the same lock file before.
+/// Installs, unless it was done by the same lock file before. Tests are processes of their own: one installs, the others wait.
 fn once(environment: &Path, lock: &Path, install: impl FnOnce()) {
+    std::fs::create_dir_all(environment.parent().unwrap()).unwrap();
+    let turn = std::fs::File::create(environment.with_extension("turn")).unwrap();
+    turn.lock().unwrap();
     let (wanted, stamp) = (std::fs::read_to_string(lock).unwrap(), environment.join("installed.txt"));
     if std::fs::read_to_string(&stamp).is_ok_and(|there| there == wanted) {
         return;

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, LOCATION};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use ponte_domain::error::{CallError, ErrorClass};
 use ponte_domain::ids::NumberId;
 use ponte_domain::ports::channel::FetchedMedia;
@@ -50,14 +50,7 @@ impl CloudApi {
         media_id: &str,
         sha256_base64: Option<&str>,
     ) -> Result<FetchedMedia, CallError> {
-        let token = self.token(number).ok_or_else(super::number_unknown)?;
-        if !is_id(media_id) {
-            return Err(CallError::new(
-                ErrorClass::Permanent,
-                "media_id_invalid",
-                "the media id can't be one of Meta's",
-            ));
-        }
+        let token = self.access(number, media_id)?;
         let whole = async {
             let mut status = StatusCode::NOT_FOUND;
             for _ in 0..2 {
@@ -83,9 +76,38 @@ impl CloudApi {
         }
     }
 
+    /// The token for a file of a number. What can't be an id would change the address that is asked.
+    fn access(&self, number: &NumberId, media_id: &str) -> Result<&SecretString, CallError> {
+        let token = self.token(number).ok_or_else(super::number_unknown)?;
+        if !is_id(media_id) {
+            let title = "the media id can't be one of Meta's";
+            return Err(CallError::new(ErrorClass::Permanent, "media_id_invalid", title));
+        }
+        Ok(token)
+    }
+
+    /// The file itself, as an address of the API. The number keeps files of other numbers out.
+    fn file_url(&self, number: &NumberId, media_id: &str) -> String {
+        format!("{}?phone_number_id={number}", self.url(media_id))
+    }
+
+    /// What Meta says of a file, as it is.
+    pub(super) async fn info(&self, number: &NumberId, media_id: &str) -> Result<serde_json::Value, CallError> {
+        let token = self.access(number, media_id)?;
+        let request = Request::get(super::TARGET, self.file_url(number, media_id)).timeout(self.config.send_timeout);
+        super::any_json(&self.ask(request, token, Effect::Repeatable).await?)
+    }
+
+    /// Deletes a file.
+    pub(super) async fn delete(&self, number: &NumberId, media_id: &str) -> Result<(), CallError> {
+        let token = self.access(number, media_id)?;
+        let request = Request::new(super::TARGET, Method::DELETE, self.file_url(number, media_id))
+            .timeout(self.config.send_timeout);
+        self.ask(request, token, Effect::Repeatable).await.map(drop)
+    }
+
     async fn describe(&self, number: &NumberId, media_id: &str, token: &SecretString) -> Result<Described, CallError> {
-        let url = format!("{}?phone_number_id={number}", self.url(media_id));
-        let request = Request::get(super::TARGET, url).timeout(self.config.send_timeout);
+        let request = Request::get(super::TARGET, self.file_url(number, media_id)).timeout(self.config.send_timeout);
         let answer = self.ask(request, token, Effect::Repeatable).await?;
         let unreadable = || CallError::new(AGAIN, "answer_unreadable", "the answer names no address of the file");
         let text = std::str::from_utf8(&answer).map_err(|_| unreadable())?;

@@ -104,6 +104,13 @@ fn number_unknown() -> CallError {
     CallError::new(ErrorClass::Configuration, "number_unknown", "no access is configured for this business number")
 }
 
+/// An answer that is handed on as it is.
+fn any_json(answer: &[u8]) -> Result<serde_json::Value, CallError> {
+    serde_json::from_slice(answer).map_err(|_| {
+        CallError::new(ErrorClass::Retryable { after_ms: None }, "answer_unreadable", "the answer is no JSON")
+    })
+}
+
 #[async_trait]
 impl Channel for CloudApi {
     fn parse(&self, body: &[u8], received_at: Millis) -> Parsed {
@@ -144,6 +151,14 @@ impl Channel for CloudApi {
         self.fetch(number, media_id, sha256_base64).await
     }
 
+    async fn media_info(&self, number: &NumberId, media_id: &str) -> Result<serde_json::Value, CallError> {
+        self.info(number, media_id).await
+    }
+
+    async fn delete_media(&self, number: &NumberId, media_id: &str) -> Result<(), CallError> {
+        self.delete(number, media_id).await
+    }
+
     async fn upload_media(
         &self,
         number: &NumberId,
@@ -159,9 +174,7 @@ impl Channel for CloudApi {
         let url = self.url(&format!("{number}?fields={HEALTH_FIELDS}"));
         let request = Request::get(TARGET, url).timeout(self.config.send_timeout);
         let answer = self.ask(request, token, Effect::Repeatable).await?;
-        serde_json::from_slice(&answer).map_err(|_| {
-            CallError::new(ErrorClass::Retryable { after_ms: None }, "answer_unreadable", "the answer is no JSON")
-        })
+        any_json(&answer)
     }
 
     async fn number_state(&self, number: &NumberId) -> Result<NumberState, CallError> {
