@@ -7,12 +7,15 @@
 
 mod adopting;
 pub mod described;
+pub mod grant;
 pub mod http;
 pub mod hubspot;
+pub mod keeper;
 mod pace;
 pub mod phone;
 mod rows;
 pub mod salesforce;
+mod secret;
 pub mod sql;
 pub mod zoho;
 

@@ -4,6 +4,7 @@
 mod mock;
 
 use mock::{Answer, Mock, ok, status};
+use ponte_crm::keeper::InMemory;
 use ponte_crm::{HubSpot, HubSpotAuth, HubSpotConfig};
 use ponte_domain::crm::{ContactWrite, MessageWrite, RowResult};
 use ponte_domain::error::{ErrorClass, ThrottleScope};
@@ -11,6 +12,7 @@ use ponte_domain::ids::{MessageId, PersonId};
 use ponte_domain::ports::crm::Crm;
 use ponte_domain::status::Stamps;
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -394,7 +396,7 @@ async fn many_callers_with_one_new_person_each_share_searches() {
     .await;
     let mut config = config(&mock);
     (config.calls_per_10s, config.request_timeout_ms) = (1_000, 5_000);
-    let crm = std::sync::Arc::new(HubSpot::new(config, mock::door(), mock.clock()));
+    let crm = Arc::new(HubSpot::new(config, mock::door(), mock.clock()));
     let tasks: Vec<_> = (0..90u32)
         .map(|n| {
             let crm = crm.clone();
@@ -486,7 +488,11 @@ async fn oauth_tokens_are_refreshed_once_after_a_401_and_then_it_is_a_matter_of_
     .await;
     let mut config = config(&mock);
     let (client_id, secret) = ("app".to_owned(), "s3cret".to_owned());
-    config.auth = HubSpotAuth::OAuth { client_id, client_secret: secret.into(), refresh_token: "r0".to_owned().into() };
+    config.auth = HubSpotAuth::OAuth {
+        client_id,
+        client_secret: secret.into(),
+        keeper: Arc::new(InMemory::new("r0".to_owned().into())),
+    };
     assert!(!format!("{config:?}").contains("s3cret"));
     let crm = HubSpot::new(config, mock::door(), mock.clock());
     crm.check().await.unwrap();

@@ -7,21 +7,25 @@
 
 use crate::World;
 use ponte_domain::crm::CrmField;
-use ponte_domain::error::{CallError, ErrorClass};
+use ponte_domain::error::{CallError, ErrorClass, StoreError};
 use ponte_domain::fields::Fields;
 use ponte_domain::ids::ConnectionId;
 use ponte_domain::mapping::trigger::Trigger;
 use ponte_domain::mapping::{Finding, Mapping, Rule, Skip, own_fields};
 use ponte_domain::phone::Region;
+use ponte_domain::ports::access::{Access, Standing};
 use ponte_domain::ports::crm::Crm;
-use ponte_domain::{MINUTE, Millis};
+use ponte_domain::{MINUTE, Millis, SECOND};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// How long a schema is believed.
 const SCHEMA_MS: Millis = 15 * MINUTE;
 /// How long when something speaks against it; it isn't asked for more often.
 const DOUBTED_MS: Millis = MINUTE;
+
+/// How often a connection that waits to be authorised looks whether it is.
+const STANDING_MS: Millis = SECOND / 2;
 
 /// What is set for a connection.
 #[derive(Debug, Clone)]
@@ -94,9 +98,13 @@ pub struct Connection {
     pub crm: Arc<dyn Crm>,
     /// What is set.
     pub settings: Arc<SyncSettings>,
+    /// How it gets its right to the CRM, where a person can give it; `None`: the configuration says how to sign in.
+    pub access: Option<Arc<dyn Access>>,
     loaded: Arc<RwLock<Option<Arc<Loaded>>>>,
     doubted: Arc<AtomicBool>,
     tried: Arc<AtomicI64>,
+    /// The grant that was seen last, by its time.
+    seen: Arc<Mutex<Option<Millis>>>,
 }
 
 impl Connection {
@@ -107,9 +115,61 @@ impl Connection {
             id,
             crm,
             settings: Arc::new(settings),
+            access: None,
             loaded: Arc::default(),
             doubted: Arc::default(),
             tried: Arc::default(),
+            seen: Arc::default(),
+        }
+    }
+
+    /// With a way to be authorised by a person.
+    #[must_use]
+    pub fn with_access(mut self, access: Option<Arc<dyn Access>>) -> Self {
+        self.access = access;
+        self
+    }
+
+    /// Whether it may call its CRM.
+    ///
+    /// # Errors
+    /// When the store can't say.
+    pub async fn standing(&self) -> Result<Standing, StoreError> {
+        let Some(access) = &self.access else { return Ok(Standing::Configured) };
+        let standing = access.standing().await?;
+        if let Standing::Authorised { since } = standing {
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            if seen.replace(since).is_some_and(|before| before != since) {
+                self.crm.reauthorised();
+                *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = None;
+            }
+        }
+        Ok(standing)
+    }
+
+    /// When to try again after a failure: at `usual`, but at once when it failed because it isn't authorised any more. Then nothing is
+    /// tried until it is.
+    pub(crate) async fn again(&self, world: &World, usual: Millis) -> Millis {
+        let waits = self.standing().await.is_ok_and(|standing| !standing.ready());
+        if waits { world.clock.now() } else { usual }
+    }
+
+    /// Waits until it may call its CRM. Asks the store twice a second, so that a grant is noticed whoever got it.
+    pub(crate) async fn ready(&self, world: &World) {
+        let mut told = false;
+        loop {
+            match self.standing().await {
+                Ok(standing) => match standing.trouble(self.id.as_str()) {
+                    None => return,
+                    Some(trouble) if !told => {
+                        tracing::debug!(connection = %self.id, "waits: {trouble}");
+                        told = true;
+                    }
+                    Some(_) => {}
+                },
+                Err(error) => tracing::warn!(connection = %self.id, "whether it is authorised can't be known: {error}"),
+            }
+            world.clock.sleep_ms(STANDING_MS).await;
         }
     }
 

@@ -39,6 +39,7 @@ async fn subscribe(world: &World, crm: &Connection) {
     let Some(base) = crm.settings.notify_url.as_deref().filter(|_| crm.crm.capabilities().notifies) else { return };
     let address = format!("{base}/webhooks/crm/{}", crm.id);
     loop {
+        crm.ready(world).await;
         let now = world.clock.now();
         let name = format!("subscribe/{}", crm.id);
         let mine = world.store.lease(world.workspace, &name, now, LEASE_MS).await;
@@ -70,6 +71,7 @@ async fn subscribe(world: &World, crm: &Connection) {
 async fn listen(world: &World, crm: &Connection) {
     let mut failures = 0_u32;
     loop {
+        crm.ready(world).await;
         if !mine(world, crm).await {
             world.clock.sleep_ms(LEASE_MS / 2).await;
             continue;

@@ -82,7 +82,7 @@ pub async fn run(world: World, connection: Connection, stop: CancellationToken) 
         return;
     }
     let mut seen = 0;
-    while !stop.is_cancelled() {
+    while stop.run_until_cancelled(connection.ready(&world)).await.is_some() {
         match turn(&world, &connection, &stop).await {
             Ok(true) => continue,
             Ok(false) | Err(Failed::Stopped) => {}
@@ -123,7 +123,7 @@ async fn turn(world: &World, connection: &Connection, stop: &CancellationToken) 
     let loaded = match connection.mapping(world).await {
         Ok(loaded) => loaded,
         Err(error) => {
-            put_off(world, connection, now + AFTER_FAILURE_MS).await?;
+            put_off(world, connection, connection.again(world, now + AFTER_FAILURE_MS).await).await?;
             return Err(error.into());
         }
     };
@@ -172,7 +172,9 @@ impl Run<'_> {
             Err(Failed::Call(e)) if e.class == ErrorClass::Gone && self.kind == RunKind::Changes => {
                 (Some(e.to_string()), now, Some(RunKind::Full))
             }
-            Err(error) => (Some(error.to_string()), now + every.min(AFTER_FAILURE_MS), None),
+            Err(error) => {
+                (Some(error.to_string()), connection.again(world, now + every.min(AFTER_FAILURE_MS)).await, None)
+            }
         };
         if let Some(error) = &error {
             tracing::warn!(connection = %connection.id, kind = self.kind.as_str(), error, "a run ended early");

@@ -157,7 +157,7 @@ pub async fn run_worker(world: World, connection: Connection, stop: Cancellation
     let calls = TaskTracker::new();
     let gather = gather_ms(connection.crm.capabilities().calls_per_second);
     let mut seen = 0;
-    while !stop.is_cancelled() {
+    while stop.run_until_cancelled(connection.ready(&world)).await.is_some() {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
         let claimed = batch::claim(&world, &connection.id).await;
         if claimed.is_empty() {
@@ -188,7 +188,7 @@ fn gather_ms(calls_per_second: u32) -> Millis {
 /// Makes sure that the CRM has the fields we write; asks again until it does.
 async fn prepare(world: &World, connection: &Connection, stop: &CancellationToken) {
     let mut wait = SECOND;
-    while !stop.is_cancelled() {
+    while stop.run_until_cancelled(connection.ready(world)).await.is_some() {
         let ready = match connection.crm.prepare().await {
             Ok(()) => connection.mapping(world).await.map(|_| ()),
             Err(error) => Err(error),

@@ -22,6 +22,9 @@ pub trait TokenSource: Send + Sync {
     /// Says that the API refused `token` (401). True when the next [`TokenSource::token`] may give another one, so that trying
     /// once more makes sense.
     fn invalidate(&self, token: &SecretString) -> bool;
+
+    /// Drops the token that is held: somebody authorised the client anew, perhaps for another account.
+    fn forget(&self) {}
 }
 
 /// A token that never changes (service keys, static app tokens).
@@ -134,6 +137,10 @@ impl<R: Refresh> TokenSource for RefreshingToken<R> {
             // Replaced meanwhile: the new one is worth a try.
             _ => true,
         }
+    }
+
+    fn forget(&self) {
+        *self.shared.held.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 

@@ -2,12 +2,14 @@
 //! Purpose: makes each configured CRM's port.
 //! Must not touch: what a CRM does; the store.
 
+mod access;
+mod apps;
 mod keeper;
 mod salesforce;
 
 use crate::adapters::now;
 use crate::config::{CrmConnection, CrmKind, HubspotAuth, HubspotSettings};
-use keeper::Keeper;
+use keeper::{Chain, Keeper};
 use ponte_crm::described::Problem;
 use ponte_crm::hubspot::{HubSpot, HubSpotAuth, HubSpotConfig};
 use ponte_crm::{Http, Salesforce, Sql, Zoho};
@@ -25,7 +27,7 @@ pub fn open(crm: &CrmConnection, egress: &Egress, vault: &Arc<dyn Vault>) -> any
     let keeper = || Keeper::new(Arc::clone(vault), &crm.name);
     let clock: Clock = Arc::new(now);
     let port: Arc<dyn Crm> = match &crm.kind {
-        CrmKind::Hubspot(settings) => Arc::new(HubSpot::new(hubspot(settings), egress.clone(), clock)),
+        CrmKind::Hubspot(settings) => Arc::new(HubSpot::new(hubspot(settings, keeper()), egress.clone(), clock)),
         CrmKind::Http(config) => {
             let http = Http::new(config.as_ref().clone(), egress.clone(), clock);
             Arc::new(http.map_err(|problems| wrong(crm, &problems))?)
@@ -40,7 +42,8 @@ pub fn open(crm: &CrmConnection, egress: &Egress, vault: &Arc<dyn Vault>) -> any
             Arc::new(Zoho::new(settings.config.clone(), egress.clone(), clock, Arc::new(keeper())))
         }
     };
-    Ok(Connection::new(crm.name.as_str().into(), port, crm.sync.clone()))
+    let access = apps::access(crm, keeper(), egress);
+    Ok(Connection::new(crm.name.as_str().into(), port, crm.sync.clone()).with_access(access))
 }
 
 fn wrong(crm: &CrmConnection, problems: &[Problem]) -> anyhow::Error {
@@ -48,13 +51,13 @@ fn wrong(crm: &CrmConnection, problems: &[Problem]) -> anyhow::Error {
     anyhow::anyhow!("[[crm.connections]] {}: {}", crm.name, lines.join("; "))
 }
 
-fn hubspot(settings: &HubspotSettings) -> HubSpotConfig {
+fn hubspot(settings: &HubspotSettings, keeper: Keeper) -> HubSpotConfig {
     let mut config = HubSpotConfig::new(match &settings.auth {
         HubspotAuth::Token(token) => HubSpotAuth::Static { token: token.clone() },
         HubspotAuth::Oauth { client_id, client_secret, refresh_token } => HubSpotAuth::OAuth {
             client_id: client_id.clone(),
             client_secret: client_secret.clone(),
-            refresh_token: refresh_token.clone(),
+            keeper: Arc::new(Chain { keeper, first: refresh_token.clone() }),
         },
     });
     if let Some(url) = &settings.base_url {

@@ -70,7 +70,11 @@ fn beside(database: &Path) -> Result<VaultKey> {
     read(&std::fs::read_to_string(&file).with_context(shown)?).with_context(shown)
 }
 
-fn getrandom(bytes: &mut [u8]) -> Result<()> {
+/// Fills with random bytes of the system.
+///
+/// # Errors
+/// When it gives none.
+pub fn getrandom(bytes: &mut [u8]) -> Result<()> {
     if rand::TryRngCore::try_fill_bytes(&mut rand::rngs::OsRng, bytes).is_err() {
         bail!("the system gives no random bytes");
     }

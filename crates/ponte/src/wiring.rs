@@ -48,7 +48,8 @@ pub struct Assembly {
     pub crms: Vec<Connection>,
     /// The store, for closing.
     pub store: Arc<SqlStore>,
-    settings: Settings,
+    /// The configuration it was made of.
+    pub settings: Settings,
 }
 
 /// Opens the database and builds everything around it. `serve`: as the program that works the lanes.
@@ -198,6 +199,7 @@ pub async fn start(assembly: Assembly, metrics: Arc<dyn Fn() -> String + Send + 
     let app = App {
         world: world.clone(),
         receiver: Arc::clone(&receiver),
+        public_url: Some(settings.server.public_url.as_str()).filter(|url| !url.is_empty()).map(Into::into),
         crms: Arc::new(crms.clone()),
         triggers: Arc::new(settings.triggers.clone()),
         keys: Arc::new(HashedKeys::new(settings.api_keys.iter().map(|k| (k.name.as_str(), &k.token)))),
@@ -216,6 +218,11 @@ pub async fn start(assembly: Assembly, metrics: Arc<dyn Fn() -> String + Send + 
     let address = server.address()?;
     let stop = CancellationToken::new();
     let listener = tokio::spawn(server.run(stop.clone()));
+    for crm in &crms {
+        if let Some(trouble) = crm.standing().await?.trouble(crm.id.as_str()) {
+            tracing::warn!(connection = %crm.id, "the connection waits: {trouble}");
+        }
+    }
     // Known before anything is claimed: were it killed at once, others would free what it held.
     world.store.heartbeat(now()).await?;
     let engine = Engine::start(world.clone(), Some(receiver), crms, cpu_meter());

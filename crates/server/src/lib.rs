@@ -11,10 +11,12 @@ mod crm;
 mod graph;
 mod health;
 mod listen;
+mod oauth;
 mod problem;
 mod webhook;
 
 pub use listen::{BODY_ROOM_KIB, Server, ServerConfig};
+pub use oauth::wait_for_callback;
 
 use ponte_domain::mapping::trigger::Trigger;
 use ponte_engine::World;
@@ -37,6 +39,8 @@ pub struct App {
     pub world: World,
     /// Webhook bodies go here.
     pub receiver: Arc<Receiver>,
+    /// Where browsers reach this server; no slash at the end.
+    pub public_url: Option<Arc<str>>,
     /// The CRM connections.
     pub crms: Arc<Vec<Connection>>,
     /// Messages that programs may ask for by name.

@@ -1,6 +1,6 @@
 //! The listener: connections, the short path of the webhook, everything else through the router, a graceful end.
 
-use crate::{App, api, graph, health, webhook};
+use crate::{App, api, graph, health, oauth, webhook};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::DefaultBodyLimit;
@@ -72,6 +72,7 @@ impl Server {
             .merge(health::routes())
             .merge(api::routes())
             .merge(graph::routes())
+            .merge(oauth::routes())
             .fallback(api::not_found)
             .method_not_allowed_fallback(api::method_not_allowed)
             .layer(DefaultBodyLimit::max(self.config.api_body_limit))

@@ -36,6 +36,12 @@ impl Form {
     }
 }
 
+/// Percent escapes for a value in a query.
+pub(crate) fn escape(text: &str) -> String {
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"-._~".contains(b);
+    text.bytes().map(|b| if plain(&b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
 /// Undoes percent escapes; a plus sign is a blank in queries and forms, and itself in paths.
 pub(crate) fn decode(text: &str, plus_is_blank: bool) -> String {
     let mut bytes = Vec::with_capacity(text.len());

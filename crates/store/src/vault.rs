@@ -94,6 +94,16 @@ impl Vault for SqlStore {
         })
     }
 
+    async fn take_secret(&self, workspace: WorkspaceId, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let key = self.key()?;
+        let whole = name.to_owned();
+        let row: Option<(Vec<u8>,)> = write!(self, (whole), |c| {
+            let at = vals![workspace.0, whole.as_str()];
+            c.first("DELETE FROM secret WHERE workspace_id = $1 AND name = $2 RETURNING sealed", at).await
+        })?;
+        row.map(|(sealed,)| key.open(&about(workspace, name), &sealed)).transpose()
+    }
+
     async fn forget_secret(&self, workspace: WorkspaceId, name: &str) -> Result<(), StoreError> {
         let name = name.to_owned();
         write!(self, (name), |c| {

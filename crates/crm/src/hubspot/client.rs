@@ -61,6 +61,11 @@ impl Client {
         (self.clock)()
     }
 
+    /// The token that is held is no longer ours.
+    pub(super) fn reauthorised(&self) {
+        self.tokens.forget();
+    }
+
     /// Calls made and left.
     pub(super) fn budget(&self) -> CrmBudget {
         let [limit, remaining] = [0, 1].map(|n| {

@@ -1,13 +1,16 @@
 //! Settings of a HubSpot connection. Facts: crm-apis section 1.
 
+use crate::keeper::TokenKeeper;
 use ponte_net::BreakerConfig;
 use secrecy::SecretString;
+use std::fmt;
+use std::sync::Arc;
 
 /// The dated API version the paths are built on. HubSpot supports a version for 18 months.
 pub const API_VERSION: &str = "2026-09";
 
 /// How the connection signs in.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum HubSpotAuth {
     /// A service key, or the static token of a project or legacy private app.
     Static {
@@ -20,9 +23,18 @@ pub enum HubSpotAuth {
         client_id: String,
         /// The app's client secret.
         client_secret: SecretString,
-        /// The installation's refresh token.
-        refresh_token: SecretString,
+        /// Keeps the installation's refresh token.
+        keeper: Arc<dyn TokenKeeper>,
     },
+}
+
+impl fmt::Debug for HubSpotAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Static { .. } => "Static",
+            Self::OAuth { .. } => "OAuth",
+        })
+    }
 }
 
 /// Settings of a HubSpot connection.

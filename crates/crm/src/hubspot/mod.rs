@@ -161,6 +161,10 @@ impl Crm for HubSpot {
         notice::read(self.client.config.webhook_secret.as_ref(), notice)
     }
 
+    fn reauthorised(&self) {
+        self.client.reauthorised();
+    }
+
     fn budget(&self) -> CrmBudget {
         self.client.budget()
     }

@@ -7,7 +7,8 @@
 
 use super::config::{SalesforceAuth, SalesforceConfig};
 use super::jwt;
-use super::keeper::TokenKeeper;
+use crate::keeper::TokenKeeper;
+use crate::secret::SecretText;
 use async_trait::async_trait;
 use ponte_domain::error::{CallError, ErrorClass};
 use ponte_domain::{HOUR, MINUTE, SECOND};
@@ -77,17 +78,6 @@ struct Answer {
     refresh_token: Option<SecretText>,
 }
 
-/// Text that is a secret from the moment it is read.
-#[derive(Clone, Deserialize)]
-#[serde(from = "String")]
-struct SecretText(SecretString);
-
-impl From<String> for SecretText {
-    fn from(text: String) -> Self {
-        Self(SecretString::from(text))
-    }
-}
-
 #[async_trait]
 impl Refresh for Grant {
     async fn refresh(&self) -> Result<FreshToken, CallError> {
@@ -147,6 +137,9 @@ impl Grant {
                     // Another node may have taken the token that we had, and kept the next one.
                     let newer = self.load(keeper).await?;
                     if newer.expose_secret() == token.expose_secret() {
+                        if error.code == "invalid_grant" {
+                            keeper.refused(&token).await;
+                        }
                         return Err(error);
                     }
                     token = newer;
@@ -158,7 +151,7 @@ impl Grant {
 
     async fn load(&self, keeper: &dyn TokenKeeper) -> Result<SecretString, CallError> {
         keeper.load().await.map_err(|why| not_kept(&why.to_string()))?.ok_or_else(|| {
-            let title = "there is no refresh token yet: connect to Salesforce first";
+            let title = "nobody has authorised the connection: `ponte crm authorize`";
             CallError::new(ErrorClass::Auth, "not_connected", title)
         })
     }

@@ -78,6 +78,11 @@ impl Client {
         (self.clock)()
     }
 
+    /// The token that is held is no longer ours.
+    pub(super) fn reauthorised(&self) {
+        self.tokens.forget();
+    }
+
     /// Calls made and left.
     pub(super) fn budget(&self) -> CrmBudget {
         let (limit, remaining, held) = self.day.shown(self.now());

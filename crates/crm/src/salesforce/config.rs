@@ -1,6 +1,6 @@
 //! Settings of a Salesforce connection. Facts: crm-apis section 2.
 
-use super::keeper::TokenKeeper;
+use crate::keeper::TokenKeeper;
 use ponte_net::BreakerConfig;
 use secrecy::SecretString;
 use std::fmt;

@@ -14,7 +14,6 @@ mod config;
 mod contacts;
 mod errors;
 mod jwt;
-mod keeper;
 mod listen;
 mod matching;
 mod messages;
@@ -27,12 +26,12 @@ mod soql;
 mod text;
 mod wire;
 
+pub use crate::keeper::{KeeperError, TokenKeeper};
 pub use config::{
     SALESFORCE_API_VERSION, SalesforceAuth, SalesforceConfig, SalesforceDuplicates, SalesforceMessages,
     SalesforceObject,
 };
 pub use jwt::{BadKey, check_private_key};
-pub use keeper::{KeeperError, TokenKeeper};
 
 use crate::adopting::Adopting;
 use async_trait::async_trait;
@@ -143,6 +142,10 @@ impl Crm for Salesforce {
 
     async fn listen(&self) -> Result<Option<Vec<CrmHint>>, CallError> {
         Box::pin(self.hear()).await
+    }
+
+    fn reauthorised(&self) {
+        self.client.reauthorised();
     }
 
     fn budget(&self) -> CrmBudget {

@@ -6,6 +6,7 @@
 //! is used all the same; only a restart then asks again. Errors of this endpoint mostly come with status 200.
 
 use super::config::ZohoConfig;
+use crate::secret::SecretText;
 use async_trait::async_trait;
 use ponte_domain::error::{CallError, ErrorClass, ThrottleScope};
 use ponte_domain::{MINUTE, Millis, SECOND};
@@ -58,6 +59,19 @@ pub trait TokenKeeper: Send + Sync + 'static {
     /// # Errors
     /// When it can't be kept.
     async fn save(&self, kept: &KeptToken) -> Result<(), KeeperError>;
+
+    /// The refresh token that somebody granted, and the accounts server that gave it. `None`: nobody has, or it is no longer good.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    async fn granted(&self) -> Result<Option<(SecretString, String)>, KeeperError> {
+        Ok(None)
+    }
+
+    /// Told that Zoho refuses this refresh token for good.
+    async fn refused(&self, token: &SecretString) {
+        let _ = token;
+    }
 }
 
 /// Keeps nothing beyond the program's life. For tests, and where a restart may cost a token.
@@ -108,12 +122,12 @@ const fn within(at: Millis, now: Millis) -> bool {
 
 /// Gets access tokens for the refresh token.
 pub(super) struct OAuth {
-    url: String,
+    accounts: String,
     egress: Egress,
     clock: Clock,
     client_id: String,
     client_secret: SecretString,
-    refresh_token: SecretString,
+    refresh_token: Option<SecretString>,
     timeout_ms: u64,
     keeper: Arc<dyn TokenKeeper>,
     state: Arc<TokenState>,
@@ -132,7 +146,7 @@ impl OAuth {
         state: Arc<TokenState>,
     ) -> Self {
         Self {
-            url: format!("{}/oauth/v2/token", config.accounts_url.trim_end_matches('/')),
+            accounts: config.accounts_url.trim_end_matches('/').to_owned(),
             egress: egress.clone(),
             clock: clock.clone(),
             client_id: config.client_id.clone(),
@@ -177,13 +191,27 @@ impl OAuth {
         FreshToken { token: token.clone(), expires_in_ms }
     }
 
-    async fn ask(&self) -> Result<Response, CallError> {
-        let request = Request::post("zoho", self.url.as_str())
+    /// The refresh token, and the accounts server that knows it.
+    async fn grant(&self) -> Result<(SecretString, String), CallError> {
+        if let Some(token) = &self.refresh_token {
+            return Ok((token.clone(), self.accounts.clone()));
+        }
+        let granted = self.keeper.granted().await.map_err(|why| {
+            CallError::new(ErrorClass::Retryable { after_ms: None }, "token_not_kept", why.to_string())
+        })?;
+        granted.ok_or_else(|| {
+            let title = "nobody has authorised the connection: `ponte crm authorize`";
+            CallError::new(ErrorClass::Auth, "not_connected", title)
+        })
+    }
+
+    async fn ask(&self, refresh_token: &SecretString, accounts: &str) -> Result<Response, CallError> {
+        let request = Request::post("zoho", format!("{accounts}/oauth/v2/token"))
             .form(&[
                 ("grant_type", "refresh_token"),
                 ("client_id", &self.client_id),
                 ("client_secret", self.client_secret.expose_secret()),
-                ("refresh_token", self.refresh_token.expose_secret()),
+                ("refresh_token", refresh_token.expose_secret()),
             ])
             .timeout(std::time::Duration::from_millis(self.timeout_ms));
         self.egress.call(request).await.map_err(|e| classify_read(&e))
@@ -192,7 +220,8 @@ impl OAuth {
     /// `api_domain` as it may be used: an address, and no less safe than the accounts server.
     fn domain(&self, told: Option<String>) -> Option<String> {
         let told = told?.trim_end_matches('/').to_owned();
-        let fine = told.starts_with("https://") || (self.url.starts_with("http://") && told.starts_with("http://"));
+        let fine =
+            told.starts_with("https://") || (self.accounts.starts_with("http://") && told.starts_with("http://"));
         fine.then_some(told)
     }
 }
@@ -205,21 +234,11 @@ struct TokenAnswer {
     error: Option<String>,
 }
 
-/// Text that is a secret from the moment it is read.
-#[derive(Deserialize)]
-#[serde(from = "String")]
-struct SecretText(SecretString);
-
-impl From<String> for SecretText {
-    fn from(text: String) -> Self {
-        Self(SecretString::from(text))
-    }
-}
-
 #[async_trait]
 impl Refresh for OAuth {
     async fn refresh(&self) -> Result<FreshToken, CallError> {
         let now = (self.clock)();
+        let (refresh_token, accounts) = self.grant().await?;
         let mut kept = self.load().await;
         // One from before the restart, or that another process got meanwhile.
         if let Some(token) = kept.access_token.as_ref().filter(|_| kept.expires_at > now + MARGIN) {
@@ -236,7 +255,7 @@ impl Refresh for OAuth {
         }
         kept.asked_at.push(now);
         self.save(&kept).await;
-        let response = self.ask().await?;
+        let response = self.ask(&refresh_token, &accounts).await?;
         match read(&response) {
             Ok(answer) => {
                 let life = answer.expires_in.unwrap_or(USUAL_LIFE_S).max(1).saturating_mul(SECOND);
@@ -249,6 +268,9 @@ impl Refresh for OAuth {
                 Ok(self.give(&token, kept.api_domain.as_deref(), life))
             }
             Err(error) => {
+                if matches!(error.code.as_str(), "invalid_code" | "invalid_grant") {
+                    self.keeper.refused(&refresh_token).await;
+                }
                 if let ErrorClass::Throttled { .. } = error.class {
                     // Others use the same refresh token: the window counts as full.
                     kept.asked_at = vec![now; MOST];

@@ -85,6 +85,11 @@ impl Client {
         (self.clock)()
     }
 
+    /// The token that is held is no longer ours.
+    pub(super) fn reauthorised(&self) {
+        self.tokens.forget();
+    }
+
     /// Calls made and left.
     pub(super) fn budget(&self) -> CrmBudget {
         self.credits(Credits::report)

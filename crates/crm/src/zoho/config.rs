@@ -119,8 +119,8 @@ pub struct ZohoConfig {
     pub client_id: String,
     /// Its secret.
     pub client_secret: SecretString,
-    /// The refresh token that the grant code was exchanged for.
-    pub refresh_token: SecretString,
+    /// The refresh token that the grant code was exchanged for; none: the keeper has it.
+    pub refresh_token: Option<SecretString>,
     /// API credits of the organisation in 24 hours, when known. Without it only what the answers say is obeyed.
     pub credits_per_day: Option<u32>,
     /// Share of the credits that is used, in percent; the rest is left to other apps of the organisation.
@@ -163,7 +163,7 @@ impl ZohoConfig {
             api_url: data_centre.api().to_owned(),
             client_id,
             client_secret,
-            refresh_token,
+            refresh_token: Some(refresh_token),
             credits_per_day: None,
             budget_percent: 90,
             concurrency: 10,

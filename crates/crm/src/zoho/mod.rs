@@ -191,6 +191,10 @@ impl Crm for Zoho {
         self.client.watch(address).await
     }
 
+    fn reauthorised(&self) {
+        self.client.reauthorised();
+    }
+
     fn budget(&self) -> CrmBudget {
         self.client.budget()
     }

@@ -104,6 +104,9 @@ pub trait Crm: Send + Sync {
         Ok(None)
     }
 
+    /// Told that somebody authorised the connection anew, perhaps for another account: what it held to sign in with is forgotten.
+    fn reauthorised(&self) {}
+
     /// Calls made and left.
     fn budget(&self) -> CrmBudget {
         CrmBudget::default()

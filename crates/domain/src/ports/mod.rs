@@ -1,5 +1,6 @@
 //! Ports: what the engine needs from the world, as traits. Adapters live in store, whatsapp, crm and ponte.
 
+pub mod access;
 pub mod account;
 pub mod channel;
 pub mod crm;

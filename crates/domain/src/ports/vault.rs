@@ -21,6 +21,9 @@ pub trait Vault: Send + Sync {
         now: Millis,
     ) -> Result<(), StoreError>;
 
+    /// Takes a secret away and gives it, to one caller only, whoever asks at the same time.
+    async fn take_secret(&self, workspace: WorkspaceId, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
     /// Forgets a secret.
     async fn forget_secret(&self, workspace: WorkspaceId, name: &str) -> Result<(), StoreError>;
 }

@@ -192,6 +192,7 @@ pub(super) async fn failed_end(world: &World, connection: &Connection, item: &It
     let job_end = match verdict {
         Verdict::RetryAt(at) if whole => {
             world.pulse.throttled.add(1);
+            let at = if class == ErrorClass::Auth { connection.again(world, at).await } else { at };
             let _ = world.store.hold(world.workspace, connection.id.as_str(), at.min(now + MINUTE)).await;
             // The connection failed, not this row: nothing is counted against it.
             JobEnd::PutBack(at.min(now + MINUTE))

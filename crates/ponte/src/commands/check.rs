@@ -52,6 +52,17 @@ pub async fn run(settings: Settings, options: Options) -> anyhow::Result<ExitCod
                 findings.push(number_finding(number.id.as_str(), health));
             }
             for crm in &assembly.crms {
+                let standing = crm.standing().await.ok();
+                if let Some(found) = standing.and_then(|standing| standing.trouble(crm.id.as_str())) {
+                    findings.push(Finding {
+                        what: format!("CRM {}", crm.id),
+                        state: State::Failed,
+                        found: format!("unauthorised: {found}"),
+                        why: "nothing is read or written there until then; what is to be written waits",
+                        mend: format!("run `ponte crm authorize {}`", crm.id),
+                    });
+                    continue;
+                }
                 let found = crm.crm.check().await;
                 findings.push(call_finding(format!("CRM {}", crm.id), "messages are written there", found));
             }

@@ -1,5 +1,6 @@
 //! `ponte crm`: the CRM connections: where they stand, runs, what was left out, the mapping and its check, dry runs on real records.
 
+mod authorize;
 mod show;
 
 use super::print_json;
@@ -53,6 +54,13 @@ enum What {
         /// Wait until it is done and show what it came to.
         #[arg(long)]
         wait: bool,
+    },
+    /// Have a person authorise a connection at its CRM; keeps what that gives.
+    Authorize(authorize::Options),
+    /// Withdraw what was granted, at the CRM and here. The connection waits until it is authorised again.
+    Deauthorize {
+        /// The connection.
+        name: String,
     },
     /// Stop reading from a connection until it is resumed. Messages are written on.
     Pause {
@@ -123,6 +131,8 @@ pub async fn run(settings: Settings, options: Options) -> Result<ExitCode> {
             };
             with(settings, async |a| sync(a, &name, kind, wait, json).await).await
         }
+        What::Authorize(options) => with(settings, async |a| authorize::run(a, options, json).await).await,
+        What::Deauthorize { name } => with(settings, async |a| authorize::undo(a, &name, json).await).await,
         What::Pause { name } => with(settings, async |a| pause(a, &name, true).await).await,
         What::Resume { name } => with(settings, async |a| pause(a, &name, false).await).await,
         What::Runs { name, limit } => with(settings, async |a| show::runs(a, name.as_deref(), limit, json).await).await,

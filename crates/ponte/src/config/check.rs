@@ -113,6 +113,7 @@ pub(super) fn read(mut table: Table, environment: Environment<'_>, errors: &mut 
         let problem = format!("is empty, but {} gets tokens that must be kept encrypted in the database", crm.name);
         errors.add("[secrets] key", problem, "make one with openssl rand -base64 32; all nodes have the same one");
     }
+    let server = server.inspect(|server| check_public(&server.public_url, errors));
     let (policy, reach) = policy?;
     Some(Settings {
         server: server?,
@@ -334,6 +335,14 @@ fn check_whatsapp(whatsapp: &WhatsApp, errors: &mut ConfigErrors) {
     }
     if !(100..=60_000).contains(&whatsapp.send_timeout_ms) {
         errors.add("[whatsapp] send_timeout_ms", "must be between 100 and 60000", "write 3500");
+    }
+}
+
+/// CRMs send people back there with codes, so it must be https, but on this machine.
+fn check_public(url: &str, errors: &mut ConfigErrors) {
+    let own = ["http://127.0.0.1:", "http://localhost:"].iter().any(|start| url.starts_with(start));
+    if !url.is_empty() && (!(own || url.starts_with("https://")) || url.ends_with('/')) {
+        errors.add("[server] public_url", "must start with https:// and not end with /", "https://ponte.example.com");
     }
 }
 

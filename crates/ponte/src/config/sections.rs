@@ -70,6 +70,8 @@ pub struct Settings {
 pub struct Server {
     /// Address and port.
     pub listen: SocketAddr,
+    /// Where browsers reach this server; empty: nowhere. No slash at the end.
+    pub public_url: String,
     /// Bytes.
     pub webhook_body_limit: usize,
     /// Bytes.

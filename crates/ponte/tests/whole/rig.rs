@@ -155,6 +155,7 @@ impl Setup {
         if let Some(webhooks) = &mut crm.webhooks {
             webhooks.target_url = webhooks.target_url.replace("{own}", &own);
         }
+        crm.oauth.redirect_uri = crm.oauth.redirect_uri.replace("{own}", &own);
         let hubspot = HubSpot::start(crm).await.unwrap();
         let config = self.config(port, &url(db.place()), &graph, &hubspot).replace("{own}", &own);
         let program = Program::start(options(port, config, self.env)).await.unwrap();

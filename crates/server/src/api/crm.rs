@@ -5,13 +5,16 @@ use crate::App;
 use crate::problem::Problem;
 use axum::Json;
 use axum::extract::{Path, State};
-use ponte_domain::error::{INVALID_REQUEST, NOT_FOUND};
+use ponte_domain::Millis;
+use ponte_domain::error::{INVALID_REQUEST, NOT_FOUND, UNAVAILABLE};
 use ponte_domain::ids::ConnectionId;
+use ponte_domain::ports::access::{Access, AccessError};
 use ponte_domain::ports::people::NewAudit;
 use ponte_domain::ports::sync::{RunKind, Skipped, SyncPatch, SyncRun};
 use ponte_engine::connection::Connection;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 fn find<'a>(app: &'a App, name: &str) -> Result<&'a Connection, Problem> {
     let found = app.crms.iter().find(|crm| crm.id.as_str() == name);
@@ -23,7 +26,9 @@ async fn standing(app: &App, connection: &Connection) -> Result<Value, Problem> 
     let state = app.world.sync.sync_state(workspace, &connection.id).await?;
     let (linked, skipped) = app.world.sync.sync_counts(workspace, &connection.id).await?;
     let last = app.world.sync.sync_runs(workspace, Some(&connection.id), 1).await?.into_iter().next();
-    Ok(json!({ "name": connection.id, "capabilities": connection.crm.capabilities(), "budget": connection.crm.budget(),
+    let authorisation = connection.standing().await?;
+    Ok(json!({ "name": connection.id, "authorisation": authorisation,
+        "trouble": authorisation.trouble(connection.id.as_str()), "capabilities": connection.crm.capabilities(), "budget": connection.crm.budget(),
         "state": state, "linked": linked, "skipped": skipped, "last_run": last }))
 }
 
@@ -112,6 +117,52 @@ async fn change(app: &App, caller: &Caller, name: &str, paused: bool) -> Result<
     let entry = NewAudit { at: now, who, act, subject: Some(name.to_owned()), data: "{}".to_owned() };
     app.world.people.audit(app.world.workspace, entry).await?;
     Ok(Json(standing(app, connection).await?))
+}
+
+fn access<'a>(app: &'a App, name: &str) -> Result<&'a Arc<dyn Access>, Problem> {
+    let none = || format!("{name} signs in with what stands in the configuration: there is nothing to authorise");
+    find(app, name)?.access.as_ref().ok_or_else(|| Problem::new(INVALID_REQUEST, none()))
+}
+
+fn not_done(error: AccessError) -> Problem {
+    match error {
+        AccessError::Store(error) => error.into(),
+        other => Problem::new(UNAVAILABLE, other.to_string()),
+    }
+}
+
+async fn noted(app: &App, caller: &Caller, act: &'static str, name: String, at: Millis) -> Result<(), Problem> {
+    let who = format!("api:{}", caller.0);
+    let entry = NewAudit { at, who, act, subject: Some(name), data: "{}".to_owned() };
+    Ok(app.world.people.audit(app.world.workspace, entry).await?)
+}
+
+/// The address at the vendor where a person authorises the connection.
+pub(super) async fn authorize(
+    caller: Caller,
+    State(app): State<App>,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    let access = access(&app, &name)?;
+    let mend = || Some("set [server] public_url, or run `ponte crm authorize` where a browser is".to_owned());
+    let base = app.public_url.as_deref().ok_or_else(|| Problem::new(INVALID_REQUEST, mend()))?;
+    let redirect_uri = format!("{base}/oauth/crm/{name}/callback");
+    let now = app.world.clock.now();
+    let url = access.begin(&redirect_uri, now).await.map_err(not_done)?;
+    noted(&app, &caller, "crm.authorize_begin", name, now).await?;
+    Ok(Json(json!({ "url": url, "redirect_uri": redirect_uri })))
+}
+
+/// Withdraws what was granted.
+pub(super) async fn deauthorize(
+    caller: Caller,
+    State(app): State<App>,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    if access(&app, &name)?.withdraw().await.map_err(not_done)? {
+        noted(&app, &caller, "crm.deauthorize", name.clone(), app.world.clock.now()).await?;
+    }
+    Ok(Json(standing(&app, find(&app, &name)?).await?))
 }
 
 #[derive(Deserialize)]

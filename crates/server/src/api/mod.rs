@@ -51,6 +51,7 @@ pub(crate) fn routes() -> Router<App> {
         .route("/api/v1/crm/{name}/sync", post(crm::sync))
         .route("/api/v1/crm/{name}/pause", post(crm::pause))
         .route("/api/v1/crm/{name}/resume", post(crm::resume))
+        .route("/api/v1/crm/{name}/authorize", post(crm::authorize).delete(crm::deauthorize))
         .route("/webhooks/crm/{name}", post(crate::crm::notice))
         .route("/api/v1/events", get(events))
         .route("/api/v1/journal", get(journal))
@@ -69,7 +70,7 @@ pub(crate) async fn method_not_allowed() -> Problem {
 }
 
 /// Query parameters, with problems told like all others.
-pub(crate) struct Params<T>(T);
+pub(crate) struct Params<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
     type Rejection = Problem;

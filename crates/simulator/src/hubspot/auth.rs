@@ -6,7 +6,10 @@ use super::config::Config;
 use super::error::{Answer, Refusal, Reply};
 use crate::chance::Chance;
 use crate::form::Form;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 #[derive(Debug)]
@@ -16,12 +19,21 @@ struct Access {
     expires_at: Option<i64>,
 }
 
+/// A code that a browser brings back.
+#[derive(Debug)]
+struct Code {
+    /// Epoch milliseconds; `None` for codes of the configuration.
+    expires_at: Option<i64>,
+    challenge: Option<String>,
+    redirect_uri: String,
+}
+
 /// All tokens of the account.
 #[derive(Debug)]
 pub(super) struct Auth {
     access: HashMap<String, Access>,
     refresh: HashSet<String>,
-    codes: HashSet<String>,
+    codes: HashMap<String, Code>,
 }
 
 impl Auth {
@@ -34,7 +46,15 @@ impl Auth {
         Self {
             access,
             refresh: config.oauth.refresh_tokens.iter().cloned().collect(),
-            codes: config.oauth.authorization_codes.iter().cloned().collect(),
+            codes: config
+                .oauth
+                .authorization_codes
+                .iter()
+                .map(|code| {
+                    let redirect_uri = config.oauth.redirect_uri.clone();
+                    (code.clone(), Code { expires_at: None, challenge: None, redirect_uri })
+                })
+                .collect(),
         }
     }
 
@@ -72,7 +92,7 @@ impl Auth {
         self.check_client(form, config)?;
         let refresh = match form.get("grant_type") {
             Some("refresh_token") => Some(self.take_refresh(form, config, chance)?),
-            Some("authorization_code") => Some(self.take_code(form, config, chance)?),
+            Some("authorization_code") => Some(self.take_code(form, chance, now)?),
             Some("client_credentials") => None,
             _ => return Err(oauth_refusal("UNSUPPORTED_GRANT_TYPE", "missing or unknown grant_type")),
         };
@@ -108,14 +128,58 @@ impl Auth {
         Ok(self.new_refresh(chance))
     }
 
-    fn take_code(&mut self, form: &Form, config: &Config, chance: &Chance) -> Result<String, Refusal> {
-        if form.get("redirect_uri") != Some(config.oauth.redirect_uri.as_str()) {
+    /// `GET /oauth/authorize`: a person who says yes, or no where the configuration says so.
+    pub(super) fn consent(&mut self, query: &Form, config: &Config, chance: &Chance, now: i64) -> Answer {
+        let oauth = &config.oauth;
+        let get = |name: &str| query.get(name).unwrap_or_default();
+        if get("client_id") != oauth.client_id {
+            return Err(oauth_refusal("BAD_CLIENT_ID", "missing or unknown client id"));
+        }
+        if get("redirect_uri") != oauth.redirect_uri {
+            return Err(oauth_refusal("BAD_REDIRECT_URI", "redirect_uri is not one of the app's"));
+        }
+        if !get("scope").split(' ').any(|scope| !scope.is_empty()) {
+            return Err(oauth_refusal("BAD_SCOPES", "missing scope"));
+        }
+        let challenge = query.get("code_challenge").map(str::to_owned);
+        if challenge.is_some() && get("code_challenge_method") != "S256" {
+            return Err(oauth_refusal("BAD_CODE_CHALLENGE", "only S256 is taken"));
+        }
+        let state = crate::form::escape(get("state"));
+        if oauth.refuse_consent {
+            let to = format!("{}?error=access_denied&error_description=refused&state={state}", oauth.redirect_uri);
+            return Ok(Reply::redirect(to));
+        }
+        let code = format!("sim-code-{:016x}{:016x}", chance.number(), chance.number());
+        let expires_at = Some(now.saturating_add(oauth.code_life_s.saturating_mul(1000)));
+        self.codes.insert(code.clone(), Code { expires_at, challenge, redirect_uri: oauth.redirect_uri.clone() });
+        Ok(Reply::redirect(format!("{}?code={code}&state={state}", oauth.redirect_uri)))
+    }
+
+    fn take_code(&mut self, form: &Form, chance: &Chance, now: i64) -> Result<String, Refusal> {
+        let bad = |message| oauth_refusal("BAD_AUTH_CODE", message);
+        // Used up by the first try, whatever comes of it.
+        let code = self.codes.remove(form.get("code").unwrap_or_default());
+        let code = code.ok_or_else(|| bad("missing or unknown auth code"))?;
+        if code.expires_at.is_some_and(|at| at <= now) {
+            return Err(bad("the auth code expired"));
+        }
+        if form.get("redirect_uri") != Some(code.redirect_uri.as_str()) {
             return Err(oauth_refusal("MISMATCH_REDIRECT_URI_AUTH_CODE", "redirect_uri does not match the code's"));
         }
-        if !self.codes.remove(form.get("code").unwrap_or_default()) {
-            return Err(oauth_refusal("BAD_AUTH_CODE", "missing or unknown auth code"));
+        if let Some(challenge) = code.challenge {
+            let verifier = form.get("code_verifier").unwrap_or_default();
+            if URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes())) != challenge.trim_end_matches('=') {
+                return Err(oauth_refusal("BAD_CODE_VERIFIER", "code_verifier does not match the code's challenge"));
+            }
         }
         Ok(self.new_refresh(chance))
+    }
+
+    /// A person disconnects the app: refresh tokens and what was given for them end.
+    pub(super) fn revoke_all(&mut self) {
+        self.refresh.clear();
+        self.access.retain(|_, access| access.expires_at.is_none());
     }
 
     fn new_refresh(&mut self, chance: &Chance) -> String {

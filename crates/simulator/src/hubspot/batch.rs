@@ -226,7 +226,7 @@ pub(super) fn answer(
         fields.insert("numErrors".to_owned(), json!(failed));
         fields.insert("errors".to_owned(), Value::Array(errors));
     }
-    Reply { status: if failed > 0 { 207 } else { whole }, body: Some(body), wrote }
+    Reply { status: if failed > 0 { 207 } else { whole }, body: Some(body), location: None, wrote }
 }
 
 fn read(sim: &Sim, call: &Call, object: Object) -> Answer {

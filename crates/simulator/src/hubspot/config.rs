@@ -94,6 +94,10 @@ pub struct Oauth {
     pub expires_in: i64,
     /// True when each refresh replaces the refresh token and kills the old one.
     pub rotate_refresh_tokens: bool,
+    /// Life of a code that a browser brings back, seconds. HubSpot doesn't publish it.
+    pub code_life_s: i64,
+    /// The person at the consent page says no.
+    pub refuse_consent: bool,
 }
 
 impl Default for Oauth {
@@ -107,6 +111,8 @@ impl Default for Oauth {
             scopes: all_scopes(),
             expires_in: 1800,
             rotate_refresh_tokens: false,
+            code_life_s: 600,
+            refuse_consent: false,
         }
     }
 }

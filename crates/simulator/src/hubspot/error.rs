@@ -130,17 +130,24 @@ impl PropertyFault {
 pub(super) struct Reply {
     pub(super) status: u16,
     pub(super) body: Option<Value>,
+    /// Where the browser is sent.
+    pub(super) location: Option<String>,
     /// True when something was changed: only then can an answer get lost *after* the change.
     pub(super) wrote: bool,
 }
 
 impl Reply {
     pub(super) fn read(body: Value) -> Self {
-        Self { status: 200, body: Some(body), wrote: false }
+        Self { status: 200, body: Some(body), location: None, wrote: false }
+    }
+
+    /// Sends the browser elsewhere.
+    pub(super) fn redirect(to: String) -> Self {
+        Self { status: 302, body: None, location: Some(to), wrote: true }
     }
 
     pub(super) fn wrote(status: u16, body: Option<Value>) -> Self {
-        Self { status, body, wrote: true }
+        Self { status, body, location: None, wrote: true }
     }
 }
 

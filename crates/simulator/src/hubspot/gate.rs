@@ -176,6 +176,9 @@ fn dispatch_object(sim: &Sim, call: &Call) -> Answer {
 fn oauth(sim: &Sim, call: &Call) -> Answer {
     let now = sim.clock.now_ms();
     let path = call.path();
+    if call.method == Method::GET && path == ["authorize"] {
+        return sim.world().auth.consent(&call.query, &sim.config, &sim.chance, now);
+    }
     if call.method != Method::POST {
         return Err(Refusal::no_such_path());
     }
@@ -197,9 +200,9 @@ fn oauth(sim: &Sim, call: &Call) -> Answer {
 
 fn render(sim: &Sim, answer: Answer, limits: Headers) -> Response {
     let correlation_id = correlation_id(sim);
-    let (status, body, retry_after) = match answer {
-        Ok(reply) => (reply.status, reply.body, None),
-        Err(refusal) => (refusal.status, Some(refusal.body(&correlation_id)), refusal.retry_after_s),
+    let (status, body, retry_after, location) = match answer {
+        Ok(reply) => (reply.status, reply.body, None, reply.location),
+        Err(refusal) => (refusal.status, Some(refusal.body(&correlation_id)), refusal.retry_after_s, None),
     };
     let text = body.map(|body| body.to_string());
     let has_body = text.is_some();
@@ -211,6 +214,9 @@ fn render(sim: &Sim, answer: Answer, limits: Headers) -> Response {
     }
     if let Ok(id) = HeaderValue::from_str(&correlation_id) {
         headers.insert("x-hubspot-correlation-id", id);
+    }
+    if let Some(to) = location.and_then(|to| HeaderValue::from_str(&to).ok()) {
+        headers.insert(header::LOCATION, to);
     }
     if let Some(seconds) = retry_after {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));

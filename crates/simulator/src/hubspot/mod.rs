@@ -241,6 +241,11 @@ impl HubSpot {
         self.sim.world().auth.expire_all(now);
     }
 
+    /// A person disconnects the app: its refresh tokens end, and the access tokens given for them.
+    pub fn revoke_tokens(&self) {
+        self.sim.world().auth.revoke_all();
+    }
+
     /// Forgets records, tokens, counters and run-time faults.
     pub fn reset(&self) {
         self.sim.reset();

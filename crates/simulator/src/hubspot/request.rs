@@ -106,7 +106,8 @@ impl Call {
 }
 
 fn label(segment: &str) -> &str {
-    const WORDS: [&str; 19] = [
+    const WORDS: [&str; 20] = [
+        "authorize",
         "batch",
         "create",
         "read",
@@ -148,6 +149,8 @@ fn classify(segments: &[String]) -> (Option<Family>, Generation, usize) {
         ["oauth", version, ..] if DATED.contains(version) || *version == "v1" => {
             (Some(Family::Oauth), Generation::Dated, 2)
         }
+        // The consent page is on a host of its own, without a version.
+        ["oauth", "authorize"] => (Some(Family::Oauth), Generation::Dated, 1),
         ["account-info", version, ..] if DATED.contains(version) || *version == "v3" => {
             (Some(Family::Account), Generation::Dated, 2)
         }

@@ -111,6 +111,8 @@ pub struct Oauth {
     pub rotate_refresh_tokens: bool,
     /// Life of an authorization code, seconds.
     pub code_life_s: i64,
+    /// The person at the consent page says no.
+    pub refuse_consent: bool,
 }
 
 impl Default for Oauth {
@@ -129,6 +131,7 @@ impl Default for Oauth {
             session_timeout_s: 7_200,
             rotate_refresh_tokens: true,
             code_life_s: 600,
+            refuse_consent: false,
         }
     }
 }

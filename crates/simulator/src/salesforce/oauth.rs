@@ -5,7 +5,7 @@ use super::Sim;
 use super::config::Oauth;
 use super::error::{Answer, Refusal, Reply};
 use super::request::Call;
-use crate::form::Form;
+use crate::form::{Form, escape};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
@@ -128,8 +128,11 @@ fn authorize(sim: &Sim, call: &Call) -> Answer {
     if given("redirect_uri") != Some(oauth.redirect_uri.as_str()) {
         return Err(Refusal::oauth(400, "redirect_uri_mismatch", "redirect_uri must match configuration"));
     }
-    let state = given("state").map(|state| format!("&state={}", encode(state))).unwrap_or_default();
+    let state = given("state").map(|state| format!("&state={}", escape(state))).unwrap_or_default();
     let back = |rest: String| Ok(Reply::redirect(format!("{}?{rest}{state}", oauth.redirect_uri)));
+    if oauth.refuse_consent {
+        return back("error=access_denied&error_description=end-user+denied+authorization".to_owned());
+    }
     if given("response_type") != Some("code") {
         return back("error=unsupported_response_type&error_description=response+type+not+supported".to_owned());
     }
@@ -139,18 +142,6 @@ fn authorize(sim: &Sim, call: &Call) -> Answer {
     let now = sim.clock.now_ms();
     let code = sim.world().auth.new_code(&oauth.redirect_uri, given("code_challenge"), &sim.chance, now);
     back(format!("code={code}"))
-}
-
-fn encode(text: &str) -> String {
-    text.bytes()
-        .map(|b| {
-            if b.is_ascii_alphanumeric() || b"-._~".contains(&b) {
-                char::from(b).to_string()
-            } else {
-                format!("%{b:02X}")
-            }
-        })
-        .collect()
 }
 
 fn introspect(sim: &Sim, form: &Form) -> Answer {

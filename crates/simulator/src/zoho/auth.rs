@@ -164,6 +164,10 @@ impl Auth {
         if get("response_type") != "code" || scopes.is_empty() {
             return Err(Refusal::new(400, "INVALID_DATA", "Invalid OAuth scope or response type"));
         }
+        if config.oauth.refuse_consent {
+            let to = format!("{}?error=access_denied&state={}", config.oauth.redirect_uri, escape(get("state")));
+            return Ok(Reply { status: 302, body: Body::Location(to), wrote: true });
+        }
         let code = new_token(chance);
         let redirect_uri = Some(config.oauth.redirect_uri.clone());
         let expires_at = now.saturating_add(REDIRECT_CODE_S.saturating_mul(1000));

@@ -4,6 +4,7 @@
 use super::config::DataCentre;
 use super::error::Refusal;
 use super::time;
+pub(super) use crate::form::escape;
 use crate::form::{Form, decode};
 use bytes::Bytes;
 use http::request::Parts;
@@ -48,12 +49,6 @@ fn parts(text: &str, boundary: &str) -> String {
     };
     let fields: Vec<String> = text.split(&format!("--{boundary}")).filter_map(field).collect();
     fields.join("&")
-}
-
-/// Percent-encodes what is not unreserved.
-pub(super) fn escape(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 impl Call {

@@ -139,6 +139,8 @@ pub struct Oauth {
     pub self_client_codes: Vec<String>,
     /// Life of a grant code, seconds: 120 for a redirect, up to 600 for a self client.
     pub code_life_s: i64,
+    /// The person at the consent page says no.
+    pub refuse_consent: bool,
     /// Scopes of the starting refresh tokens and the self client's codes.
     pub scopes: Vec<String>,
     /// Life of an access token, seconds.
@@ -156,6 +158,7 @@ impl Default for Oauth {
             refresh_tokens: vec!["1000.sim-refresh-token".to_owned()],
             self_client_codes: vec!["1000.sim-code".to_owned()],
             code_life_s: 600,
+            refuse_consent: false,
             scopes: all_scopes(),
             expires_in: 3600,
             error_status: 200,

@@ -22,6 +22,10 @@ async fn secrets(engine: Engine) {
     assert!(other.secret(W, "crm/a/refresh").await.unwrap_err().to_string().contains("another key"));
     let without = open(None).await;
     assert!(without.keep_secret(W, "x", vec![1], T0).await.unwrap_err().to_string().contains("openssl rand"));
+    store.keep_secret(W, "once", b"only".to_vec(), T0).await.unwrap();
+    let (one, two) = tokio::join!(store.take_secret(W, "once"), store.take_secret(W, "once"));
+    let got: Vec<Vec<u8>> = [one, two].into_iter().filter_map(Result::unwrap).collect();
+    assert_eq!(got, [b"only".to_vec()], "to one caller only");
     store.forget_secret(W, "crm/a/refresh").await.unwrap();
     assert_eq!(store.secret(W, "crm/a/refresh").await.unwrap(), None);
     assert_eq!(store.secret(WorkspaceId(2), "crm/a/refresh").await.unwrap().unwrap(), b"theirs");

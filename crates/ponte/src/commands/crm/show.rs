@@ -25,9 +25,13 @@ pub(super) async fn list(assembly: &Assembly, json: bool) -> Result<ExitCode> {
         let (linked, skipped) = assembly.store.sync_counts(WORKSPACE, &connection.id).await?;
         let last = assembly.store.sync_runs(WORKSPACE, Some(&connection.id), 1).await?.into_iter().next();
         let product = connection.crm.capabilities().product;
+        let authorisation = connection.standing().await?;
         if json {
-            print_json(&json!({ "connection": connection.id, "product": product, "state": state, "linked": linked,
-                "skipped": skipped, "last_run": last }))?;
+            print_json(
+                &json!({ "connection": connection.id, "product": product, "state": state, "authorisation": authorisation,
+                 "linked": linked,
+                "skipped": skipped, "last_run": last }),
+            )?;
             continue;
         }
         let now = match (&state.paused_at, &state.run, state.next_at) {
@@ -42,6 +46,9 @@ pub(super) async fn list(assembly: &Assembly, json: bool) -> Result<ExitCode> {
             "{} ({product}): {now}; {linked} people linked, {skipped} records with something left out",
             connection.id
         );
+        if let Some(trouble) = authorisation.trouble(connection.id.as_str()) {
+            println!("  UNAUTHORISED: {trouble}");
+        }
         if let Some(run) = last {
             println!("  last: {}", run_line(&run));
         }

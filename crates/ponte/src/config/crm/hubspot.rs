@@ -1,6 +1,7 @@
 //! A connection of the kind `hubspot`.
 
 use super::super::check::{ConfigErrors, Secrets};
+use super::optional;
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -22,7 +23,7 @@ pub(super) struct Raw {
 struct RawOauth {
     client_id: String,
     client_secret: String,
-    refresh_token: String,
+    refresh_token: Option<String>,
 }
 
 /// How a HubSpot account is reached.
@@ -53,8 +54,8 @@ pub enum HubspotAuth {
         client_id: String,
         /// Client secret.
         client_secret: SecretString,
-        /// Refresh token.
-        refresh_token: SecretString,
+        /// Refresh token; none: a person authorises the connection.
+        refresh_token: Option<SecretString>,
     },
 }
 
@@ -68,7 +69,8 @@ pub(super) fn check(
         (Some(token), None) => secrets.get(&format!("{place} token"), token, errors).map(HubspotAuth::Token),
         (None, Some(oauth)) => {
             let secret = secrets.get(&format!("{place} oauth.client_secret"), &oauth.client_secret, errors);
-            let refresh = secrets.get(&format!("{place} oauth.refresh_token"), &oauth.refresh_token, errors);
+            let at = format!("{place} oauth.refresh_token");
+            let refresh = optional(oauth.refresh_token.as_deref(), &at, secrets, errors);
             secret.zip(refresh).map(|(client_secret, refresh_token)| HubspotAuth::Oauth {
                 client_id: oauth.client_id.clone(),
                 client_secret,

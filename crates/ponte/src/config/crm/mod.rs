@@ -14,6 +14,7 @@ pub use zoho::ZohoSettings;
 use super::check::{ConfigErrors, Secrets};
 use ponte_crm::{HttpConfig, SqlConfig};
 use ponte_engine::connection::SyncSettings;
+use secrecy::SecretString;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::HashSet;
@@ -36,7 +37,8 @@ impl CrmConnection {
         match &self.kind {
             CrmKind::Salesforce(settings) => matches!(settings.auth, SalesforceSignIn::Refresh { .. }),
             CrmKind::Zoho(_) => true,
-            CrmKind::Hubspot(_) | CrmKind::Http(_) | CrmKind::Sql(_) => false,
+            CrmKind::Hubspot(settings) => matches!(settings.auth, HubspotAuth::Oauth { refresh_token: None, .. }),
+            CrmKind::Http(_) | CrmKind::Sql(_) => false,
         }
     }
 }
@@ -136,6 +138,19 @@ fn one(
         }
     };
     Some(CrmConnection { name: common.name, kind, sync })
+}
+
+/// A secret that may be left out. `None`: it is there and wrong.
+fn optional(
+    text: Option<&str>,
+    place: &str,
+    secrets: &Secrets<'_>,
+    errors: &mut ConfigErrors,
+) -> Option<Option<SecretString>> {
+    match text {
+        None => Some(None),
+        Some(text) => secrets.get(place, text, errors).map(Some),
+    }
 }
 
 /// Reads a part of a connection; what is wrong is told with its place.

@@ -1,6 +1,7 @@
 //! A connection of the kind `salesforce`.
 
 use super::super::check::{ConfigErrors, Secrets};
+use super::optional;
 use ponte_crm::salesforce::check_private_key;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -12,6 +13,7 @@ pub(super) struct Raw {
     login_url: String,
     client_credentials: Option<RawClient>,
     jwt: Option<RawJwt>,
+    #[serde(alias = "oauth")]
     refresh: Option<RawRefresh>,
     instance_url: Option<String>,
     api_version: Option<String>,
@@ -51,7 +53,7 @@ struct RawJwt {
 struct RawRefresh {
     client_id: String,
     client_secret: Option<String>,
-    refresh_token: String,
+    refresh_token: Option<String>,
 }
 
 /// What new people become.
@@ -150,8 +152,8 @@ pub enum SalesforceSignIn {
         client_id: String,
         /// Consumer secret, when the app has one.
         client_secret: Option<SecretString>,
-        /// The first refresh token.
-        refresh_token: SecretString,
+        /// The first refresh token; none: a person authorises the connection.
+        refresh_token: Option<SecretString>,
     },
 }
 
@@ -192,7 +194,7 @@ pub(super) fn check(
         (None, None, Some(refresh)) => {
             let at = |key: &str| format!("{place} refresh.{key}");
             let secret = refresh.client_secret.map(|s| secrets.get(&at("client_secret"), &s, errors));
-            let token = secrets.get(&at("refresh_token"), &refresh.refresh_token, errors);
+            let token = optional(refresh.refresh_token.as_deref(), &at("refresh_token"), secrets, errors);
             match (secret, token) {
                 (Some(None), _) | (_, None) => None,
                 (secret, Some(refresh_token)) => Some(SalesforceSignIn::Refresh {

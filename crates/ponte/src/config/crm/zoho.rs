@@ -1,6 +1,7 @@
 //! A connection of the kind `zoho`.
 
 use super::super::check::{ConfigErrors, Secrets};
+use super::optional;
 use ponte_crm::zoho::{DataCentre, MessagesIn, Workflows, ZohoConfig};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -12,7 +13,7 @@ pub(super) struct Raw {
     data_centre: Option<String>,
     client_id: String,
     client_secret: String,
-    refresh_token: String,
+    refresh_token: Option<String>,
     accounts_url: Option<String>,
     api_url: Option<String>,
     credits_per_day: Option<u32>,
@@ -35,7 +36,7 @@ pub struct ZohoSettings {
 pub(super) fn check(place: &str, raw: Raw, secrets: &Secrets<'_>, errors: &mut ConfigErrors) -> Option<ZohoSettings> {
     let centre = data_centre(place, raw.data_centre.as_deref(), errors);
     let secret = secrets.get(&format!("{place} client_secret"), &raw.client_secret, errors);
-    let refresh = secrets.get(&format!("{place} refresh_token"), &raw.refresh_token, errors);
+    let refresh = optional(raw.refresh_token.as_deref(), &format!("{place} refresh_token"), secrets, errors);
     let word = raw.notification_token.as_deref().map(|text| notification_token(place, text, secrets, errors));
     let messages = messages(place, raw.messages.as_deref(), errors);
     let workflows = workflows(place, raw.run_workflows.as_deref(), errors);
@@ -58,7 +59,8 @@ pub(super) fn check(place: &str, raw: Raw, secrets: &Secrets<'_>, errors: &mut C
         let mend = "give one to four API names, as [\"Mobile\", \"Phone\"]";
         errors.add(format!("{place} phone_fields"), "names no field", mend);
     }
-    let mut config = ZohoConfig::new(centre?, raw.client_id, secret?, refresh?);
+    let mut config = ZohoConfig::new(centre?, raw.client_id, secret?, String::new().into());
+    config.refresh_token = refresh?;
     if let Some(url) = raw.accounts_url {
         config.accounts_url = url;
     }
