@@ -13,6 +13,7 @@ mod health;
 mod listen;
 mod oauth;
 mod problem;
+mod unread;
 mod webhook;
 
 pub use listen::{BODY_ROOM_KIB, Server, ServerConfig};

@@ -1,6 +1,6 @@
 //! The listener: connections, the short path of the webhook, everything else through the router, a graceful end.
 
-use crate::{App, api, graph, health, oauth, webhook};
+use crate::{App, api, graph, health, oauth, unread, webhook};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::DefaultBodyLimit;
@@ -120,8 +120,10 @@ async fn route(doors: Arc<Doors>, request: Request<Incoming>) -> Result<Response
     if request.uri().path() == webhook::PATH {
         return Ok(webhook::handle(&doors.app, doors.config.webhook_body_limit, request).await);
     }
-    match doors.router.clone().oneshot(request.map(Body::new)).await {
-        Ok(response) => Ok(response),
+    let (head, body) = request.into_parts();
+    let (body, read) = unread::watched(body);
+    match doors.router.clone().oneshot(Request::from_parts(head, body)).await {
+        Ok(response) => Ok(read.told(response)),
         Err(never) => match never {},
     }
 }

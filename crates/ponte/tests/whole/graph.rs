@@ -5,6 +5,8 @@ use ponte_simulator::hubspot::Record;
 use ponte_testkit::Engine;
 use ponte_testkit::http::request;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 async fn ask(rig: &Rig, path: &str, body: &Value, more: &[(&str, &str)]) -> (u16, Value) {
     let token = format!("Bearer {API_KEY}");
@@ -193,4 +195,24 @@ async fn a_call_that_does_not_exist_is_refused_as_meta_refuses_it() {
     let (status, refused) = ask(&rig, &path(), &checked, &[]).await;
     assert_eq!((status, &refused["error"]["code"]), (400, &json!(100)), "{refused}");
     assert!(rig.messages().await.is_empty());
+}
+
+/// The head of the answer to these bytes, in small letters.
+async fn answered(rig: &Rig, sent: &str) -> String {
+    let mut stream = TcpStream::connect(rig.program.address()).await.unwrap();
+    stream.write_all(sent.as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    String::from_utf8(head).unwrap().to_lowercase()
+}
+
+#[tokio::test]
+async fn who_is_refused_before_the_body_came_is_told_that_the_connection_ends() {
+    let rig = Setup::sqlite().start().await;
+    let refused = answered(&rig, "POST /api/v1/messages HTTP/1.1\r\nhost: here\r\ncontent-length: 900\r\n\r\n").await;
+    assert!(refused.starts_with("http/1.1 401") && refused.contains("\r\nconnection: close\r\n"), "{refused}");
+    let whole = answered(&rig, "GET /api/v1/me HTTP/1.1\r\nhost: here\r\n\r\n").await;
+    assert!(whole.starts_with("http/1.1 401") && !whole.contains("connection: close"), "{whole}");
 }
