@@ -3,6 +3,7 @@
 //! May touch: the egress door. Must not touch: logs with codes or tokens; where tokens are kept.
 //! Failure story: a code is good for one exchange. When its answer is lost the person is asked again; nothing was kept.
 
+use crate::percent::percent;
 use crate::secret::SecretText;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -78,7 +79,7 @@ impl GrantApp {
             query.extend([("code_challenge", challenge.as_str()), ("code_challenge_method", "S256")]);
         }
         query.extend(self.extra.iter().copied());
-        let query: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
+        let query: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", percent(value))).collect();
         format!("{}?{}", self.authorize_url, query.join("&"))
     }
 
@@ -169,11 +170,6 @@ impl GrantApp {
 pub(crate) fn code_of(body: &Value) -> Option<String> {
     let word = ["error", "category"].iter().find_map(|name| body.get(name)?.as_str())?;
     Some(word.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')).take(64).collect())
-}
-
-fn encode(text: &str) -> String {
-    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"-._~".contains(b);
-    text.bytes().map(|b| if plain(&b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ pub mod http;
 pub mod hubspot;
 pub mod keeper;
 mod pace;
+mod percent;
 pub mod phone;
 mod rows;
 pub mod salesforce;

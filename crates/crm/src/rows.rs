@@ -3,52 +3,61 @@
 //! Must not touch: any one CRM's words.
 
 use ponte_domain::crm::{ContactWrite, MessageWrite};
-use ponte_domain::ids::{MessageId, PersonId};
 use std::collections::HashMap;
+use std::hash::Hash;
 
 /// One write per person; the later row wins where both say something. Gives the people and each row's person.
 pub(crate) fn people(rows: &[ContactWrite]) -> (Vec<ContactWrite>, Vec<usize>) {
-    let mut people: Vec<ContactWrite> = Vec::with_capacity(rows.len());
-    let mut at: HashMap<PersonId, usize> = HashMap::with_capacity(rows.len());
-    let mut whose = Vec::with_capacity(rows.len());
-    for row in rows {
-        let position = *at.entry(row.person).or_insert(people.len());
-        whose.push(position);
-        let Some(before) = people.get_mut(position) else {
-            people.push(row.clone());
-            continue;
-        };
-        let earlier = std::mem::replace(before, row.clone());
-        before.crm_id = before.crm_id.take().or(earlier.crm_id);
-        before.name = before.name.take().or(earlier.name);
-        before.phone = before.phone.take().or(earlier.phone);
-        before.wa_id = before.wa_id.take().or(earlier.wa_id);
-        before.user_id = before.user_id.take().or(earlier.user_id);
-        before.username = before.username.take().or(earlier.username);
-        before.last_inbound_at = before.last_inbound_at.max(earlier.last_inbound_at);
-        let later = std::mem::replace(&mut before.fields, earlier.fields);
-        before.fields.extend(later);
-    }
-    (people, whose)
+    one_each(
+        rows,
+        |row| row.person,
+        |before, earlier| {
+            before.crm_id = before.crm_id.take().or(earlier.crm_id);
+            before.name = before.name.take().or(earlier.name);
+            before.phone = before.phone.take().or(earlier.phone);
+            before.wa_id = before.wa_id.take().or(earlier.wa_id);
+            before.user_id = before.user_id.take().or(earlier.user_id);
+            before.username = before.username.take().or(earlier.username);
+            before.last_inbound_at = before.last_inbound_at.max(earlier.last_inbound_at);
+            let later = std::mem::replace(&mut before.fields, earlier.fields);
+            before.fields.extend(later);
+        },
+    )
 }
 
 /// One write per message: the last row wins, what any row knows about earlier attempts is kept.
 pub(crate) fn messages(rows: &[MessageWrite]) -> (Vec<MessageWrite>, Vec<usize>) {
-    let mut messages: Vec<MessageWrite> = Vec::with_capacity(rows.len());
-    let mut at: HashMap<MessageId, usize> = HashMap::with_capacity(rows.len());
+    one_each(
+        rows,
+        |row| row.message,
+        |before, earlier| {
+            before.crm_id = before.crm_id.take().or(earlier.crm_id);
+            before.uncertain |= earlier.uncertain;
+        },
+    )
+}
+
+/// One row per key, the last; `keep` takes over what only an earlier one knows. Gives them and where each row went.
+fn one_each<T: Clone, K: Eq + Hash>(
+    rows: &[T],
+    key: impl Fn(&T) -> K,
+    keep: impl Fn(&mut T, T),
+) -> (Vec<T>, Vec<usize>) {
+    let mut all: Vec<T> = Vec::with_capacity(rows.len());
+    let mut at: HashMap<K, usize> = HashMap::with_capacity(rows.len());
     let mut whose = Vec::with_capacity(rows.len());
     for row in rows {
-        let position = *at.entry(row.message).or_insert(messages.len());
+        let position = *at.entry(key(row)).or_insert(all.len());
         whose.push(position);
-        let Some(before) = messages.get_mut(position) else {
-            messages.push(row.clone());
-            continue;
-        };
-        let earlier = std::mem::replace(before, row.clone());
-        before.crm_id = before.crm_id.take().or(earlier.crm_id);
-        before.uncertain |= earlier.uncertain;
+        match all.get_mut(position) {
+            Some(before) => {
+                let earlier = std::mem::replace(before, row.clone());
+                keep(before, earlier);
+            }
+            None => all.push(row.clone()),
+        }
     }
-    (messages, whose)
+    (all, whose)
 }
 
 /// First and last name, at least one: profile name, username, number, or at last our id. What stands in for a name is a last one.
@@ -86,6 +95,7 @@ pub(crate) const fn status_word(message: &MessageWrite) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ponte_domain::ids::{MessageId, PersonId};
     use ponte_domain::status::Stamps;
     use serde_json::{Value, json};
     use uuid::Uuid;

@@ -9,6 +9,7 @@ use super::paging::{Page, origin};
 use super::plan::Plan;
 use super::template::Purpose;
 use crate::pace::{Pacer, Window};
+use crate::percent::percent;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
 use ponte_domain::crm::CrmBudget;
@@ -228,24 +229,7 @@ impl Client {
 
 /// `a=1&b=2`, percent-encoded as forms are.
 pub(super) fn encoded<'a>(pairs: impl Iterator<Item = &'a (&'a str, String)>) -> String {
-    let mut out = String::new();
-    for (name, value) in pairs {
-        out.push_str(if out.is_empty() { "" } else { "&" });
-        escape(&mut out, name);
-        out.push('=');
-        escape(&mut out, value);
-    }
-    out
-}
-
-fn escape(out: &mut String, text: &str) {
-    use std::fmt::Write;
-    for byte in text.bytes() {
-        let _ = match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.write_char(char::from(byte)),
-            other => write!(out, "%{other:02X}"),
-        };
-    }
+    pairs.map(|(name, value)| format!("{}={}", percent(name), percent(value))).collect::<Vec<_>>().join("&")
 }
 
 /// Puts a header in; what comes out empty is left out.

@@ -2,6 +2,7 @@
 //! into a path percent-encoded, by what the template is for and not by what it says: none can end its place.
 //! Must not touch: how requests are sent.
 
+use crate::percent::percent;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use minijinja::value::{Value as Item, ValueKind};
@@ -9,7 +10,6 @@ use minijinja::{AutoEscape, Environment, Error, Expression, Output, State, Undef
 use ponte_domain::error::{CallError, ErrorClass};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
 /// What a template is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,14 +114,7 @@ fn write_value(out: &mut Output<'_>, state: &State<'_, '_>, value: &Item) -> Res
         AutoEscape::Custom(PATH) if matches!(value.to_string().as_str(), "." | "..") => {
             Err(Error::new(minijinja::ErrorKind::InvalidOperation, "dots are no part of a path"))
         }
-        AutoEscape::Custom(PATH) if !nothing => value
-            .to_string()
-            .bytes()
-            .try_for_each(|byte| match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.write_char(char::from(byte)),
-                other => write!(out, "%{other:02X}"),
-            })
-            .map_err(Error::from),
+        AutoEscape::Custom(PATH) if !nothing => write!(out, "{}", percent(&value.to_string())).map_err(Error::from),
         _ if nothing => Ok(()),
         _ => escape_formatter(out, state, value),
     }

@@ -6,8 +6,9 @@ use super::allowance::{Day, usage};
 use super::auth::{self, Grant, SharedSession};
 use super::config::SalesforceConfig;
 use super::errors::{self, Effect};
-use super::soql::{MOST_ADDRESS, encoded};
+use super::soql::MOST_ADDRESS;
 use crate::pace::{Pacer, Window};
+use crate::percent::percent;
 use http::{HeaderName, HeaderValue, Method};
 use ponte_domain::crm::CrmBudget;
 use ponte_domain::error::{CallError, ErrorClass, ThrottleScope};
@@ -127,7 +128,7 @@ impl Client {
 
     /// Carries a query out; its first page. `deleted`: what lies in the recycle bin, too.
     pub(super) async fn query(&self, soql: &str, deleted: bool) -> Result<Found, CallError> {
-        let path = format!("/{}?q={}", if deleted { "queryAll" } else { "query" }, encoded(soql));
+        let path = format!("/{}?q={}", if deleted { "queryAll" } else { "query" }, percent(soql));
         if path.len() > MOST_ADDRESS {
             let title = "more fields than a query can hold: name fewer";
             return Err(CallError::new(ErrorClass::Configuration, "fields_invalid", title));

@@ -7,7 +7,8 @@ use super::Salesforce;
 use super::client::Found;
 use super::config::SalesforceObject;
 use super::shape::{KEY, Shape};
-use super::soql::{encoded, list, long_id, phrase, time};
+use super::soql::{list, long_id, phrase, time};
+use crate::percent::percent;
 use crate::phone::{Candidate, Fit, fit, phone_candidates};
 use ponte_domain::error::CallError;
 use ponte_domain::{MINUTE, Millis};
@@ -106,7 +107,7 @@ impl Salesforce {
             .collect();
         for terms in searches(wanted) {
             let sosl = format!("FIND {{{terms}}} IN PHONE FIELDS RETURNING {}", returning.join(", "));
-            let answer = self.client.get(&format!("/search?q={}", encoded(&sosl))).await?;
+            let answer = self.client.get(&format!("/search?q={}", percent(&sosl))).await?;
             take(answer.get("searchRecords").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default());
         }
         for (object, shape) in &shapes {

@@ -5,7 +5,8 @@
 use super::Salesforce;
 use super::config::SalesforceObject;
 use super::shape::{KEY, Shape};
-use super::soql::{MOST_ADDRESS, encoded, is_name, list, long_id, moment, quoted, time_millis};
+use super::soql::{MOST_ADDRESS, is_name, list, long_id, moment, quoted, time_millis};
+use crate::percent::percent;
 use ponte_domain::crm::{CrmKind, CrmPage, CrmRecord};
 use ponte_domain::error::{CallError, ErrorClass};
 use ponte_domain::{Millis, SECOND};
@@ -108,7 +109,7 @@ impl Salesforce {
             }
             let shape = self.shapes.of(&self.client, object.name()).await?;
             let columns = columns(fields, object, self.client.config.object, &shape);
-            let room = MOST_ADDRESS.saturating_sub(encoded(&columns).len() + 200) / ID_BYTES;
+            let room = MOST_ADDRESS.saturating_sub(percent(&columns).map(str::len).sum::<usize>() + 200) / ID_BYTES;
             for some in mine.chunks(room.clamp(1, 400)) {
                 let soql =
                     format!("SELECT {columns} FROM {} WHERE Id IN {}", object.name(), list(some.iter().copied()));

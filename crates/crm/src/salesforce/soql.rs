@@ -39,24 +39,6 @@ pub(super) fn phrase(digits: &str) -> String {
     digits.chars().filter(char::is_ascii_digit).collect()
 }
 
-/// Percent-encodes what goes into a query of an address.
-pub(super) fn encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + text.len() / 2);
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
-            _ => {
-                const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-                out.push('%');
-                for nibble in [byte >> 4, byte & 15] {
-                    out.push(char::from(DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0')));
-                }
-            }
-        }
-    }
-    out
-}
-
 /// A name of a field or object: nothing else goes into a query as it stands.
 pub(super) fn is_name(text: &str) -> bool {
     text.len() <= 100
@@ -140,11 +122,6 @@ mod tests {
                 escaped = c == '\\' && !escaped;
             }
             prop_assert!(!escaped, "the closing mark is escaped");
-        }
-
-        #[test]
-        fn an_address_holds_plain_characters(text in "(?s).{0,60}") {
-            prop_assert!(encoded(&text).bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%".contains(&b)));
         }
     }
 }

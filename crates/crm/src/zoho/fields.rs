@@ -172,7 +172,9 @@ fn cast(data_type: &str, value: &Value) -> Value {
             Value::Array(items) => {
                 let words: Vec<String> =
                     items.iter().map(|i| i.as_str().map_or_else(|| i.to_string(), str::to_owned)).collect();
-                Some(Value::String(words.join(";")))
+                let joined = words.join(";");
+                // Nothing in it: the field is emptied, as by an empty text.
+                Some(if joined.trim().is_empty() { Value::Null } else { Value::String(joined) })
             }
             _ => None,
         },
@@ -254,6 +256,9 @@ mod tests {
             ("text", json!(12), json!("12")),
             ("text", json!("2026-11-23T02:30:00Z"), json!("2026-11-23T02:30:00Z")),
             ("phone", json!(""), Value::Null),
+            ("text", json!(["de", "en"]), json!("de;en")),
+            ("text", json!([]), Value::Null),
+            ("text", json!([""]), Value::Null),
         ] {
             assert_eq!(cast(data_type, &given), taken, "{data_type} {given}");
         }

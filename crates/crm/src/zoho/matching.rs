@@ -3,11 +3,12 @@
 //! minute"). What they bring is compared whole before anything is chosen.
 //! Known limit: a number typed in with blanks within the last minute is found by neither.
 
+use super::CONTACTS;
 use super::budget::Price;
 use super::client::Client;
 use super::query::{CHEAP_ROWS, Found, MOST_VALUES, Query, among, id, rows, text};
 use super::schema::CONTACT_KEY;
-use super::{CONTACTS, percent_escaped};
+use crate::percent::percent;
 use crate::phone::{Candidate, Fit, fit, phone_candidates};
 use ponte_domain::error::CallError;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -85,7 +86,7 @@ impl Client {
             for page in 1..=MOST_PAGES {
                 let path = format!(
                     "/{CONTACTS}/search?criteria={}&fields={fields}&per_page={PAGE}&page={page}",
-                    percent_escaped(&criteria)
+                    percent(&criteria)
                 );
                 let hits = rows(self.get(&path, Price::SEARCH).await?, "data");
                 let full = hits.len() >= PAGE;

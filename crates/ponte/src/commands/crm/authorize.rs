@@ -155,12 +155,10 @@ async fn pasted(access: &Arc<dyn Access>, text: &str) -> Result<Granted, AccessE
 /// The query of an address that was pasted; `None` when it is a code.
 fn callback(text: &str) -> Option<Callback> {
     let uri: http::Uri = text.trim().parse().ok().filter(|uri: &http::Uri| uri.scheme().is_some())?;
-    let query = uri.query().unwrap_or_default();
-    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     let mut found = Callback::default();
-    for (name, value) in pairs {
-        let value = Some(decoded(value));
-        match name {
+    for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
+        let value = Some(value.into_owned());
+        match name.as_ref() {
             "state" => found.state = value,
             "code" => found.code = value,
             "error" => found.error = value,
@@ -169,25 +167,6 @@ fn callback(text: &str) -> Option<Callback> {
         }
     }
     Some(found)
-}
-
-/// Undoes percent escapes.
-fn decoded(text: &str) -> String {
-    let mut bytes = text.bytes();
-    let mut out = Vec::new();
-    while let Some(byte) = bytes.next() {
-        let mut ahead = bytes.clone();
-        let pair = [ahead.next(), ahead.next()].map(|b| b.and_then(|b| char::from(b).to_digit(16)));
-        match (byte, pair) {
-            (b'%', [Some(high), Some(low)]) => {
-                out.extend(u8::try_from(high * 16 + low));
-                bytes = ahead;
-            }
-            (b'+', _) => out.push(b' '),
-            (byte, _) => out.push(byte),
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 pub(super) async fn undo(assembly: &Assembly, name: &str, json: bool) -> Result<ExitCode> {
