@@ -160,6 +160,8 @@ pub async fn run_worker(world: World, connection: Connection, stop: Cancellation
     while stop.run_until_cancelled(connection.ready(&world)).await.is_some() {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
         let claimed = batch::claim(&world, &connection.id).await;
+        // A full batch gains nothing from waiting for more.
+        let full = claimed.len() >= world.settings.crm_batch;
         if claimed.is_empty() {
             drop(place);
             tokio::select! {
@@ -173,7 +175,9 @@ pub async fn run_worker(world: World, connection: Connection, stop: Cancellation
                 drop(place);
             });
         }
-        world.clock.sleep_ms(gather).await;
+        if !full {
+            world.clock.sleep_ms(gather).await;
+        }
     }
     calls.close();
     let _ = tokio::time::timeout(std::time::Duration::from_secs(20), calls.wait()).await;

@@ -198,6 +198,15 @@ impl CrmSync for SqlStore {
         write!(self, (lease, connection, page), |c| push::page(c, workspace, &lease, &connection, &page, now).await)
     }
 
+    async fn writes_left(
+        &self,
+        workspace: WorkspaceId,
+        connection: &ConnectionId,
+        until: Millis,
+    ) -> Result<i64, StoreError> {
+        push::left(&mut self.reader().await?, workspace, connection, until).await
+    }
+
     async fn file_notices(
         &self,
         workspace: WorkspaceId,

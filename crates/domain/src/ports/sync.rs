@@ -330,6 +330,14 @@ pub trait CrmSync: Send + Sync {
         now: Millis,
     ) -> Result<Pushed, StoreError>;
 
+    /// Jobs that write to the connection and were filed until then: how much of a run is still to be written, whatever happened since.
+    async fn writes_left(
+        &self,
+        workspace: WorkspaceId,
+        connection: &ConnectionId,
+        until: Millis,
+    ) -> Result<i64, StoreError>;
+
     /// Files what a CRM told of; durable when it returns.
     async fn file_notices(
         &self,

@@ -11,12 +11,11 @@ use crate::logging;
 use crate::wiring::{self, Assembly, WORKSPACE};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
+use ponte_domain::Millis;
 use ponte_domain::crm::CrmField;
 use ponte_domain::ids::{ConnectionId, IdSource};
-use ponte_domain::job::JobKind;
 use ponte_domain::mapping::Level;
 use ponte_domain::ports::people::{NewAudit, People};
-use ponte_domain::ports::store::Store;
 use ponte_domain::ports::sync::{CrmSync, RunKind, SyncPatch};
 use ponte_engine::connection::Connection;
 use ponte_engine::pull;
@@ -211,9 +210,9 @@ async fn sync(assembly: &Assembly, name: &str, kind: RunKind, wait: bool, json: 
             }
             continue;
         };
-        if run.finished_at.is_some() {
+        if let Some(finished) = run.finished_at {
             if pushed.is_some() {
-                written(assembly, name).await?;
+                written(sync, connection, finished).await?;
             }
             show::one_run(run, json)?;
             return Ok(if run.error.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS });
@@ -226,18 +225,17 @@ async fn sync(assembly: &Assembly, name: &str, kind: RunKind, wait: bool, json: 
     Ok(ExitCode::SUCCESS)
 }
 
-/// Waits until nothing is left to be written to CRMs.
-async fn written(assembly: &Assembly, name: &str) -> Result<()> {
+/// Waits until what was filed by then is written, or given to a person. What is filed later isn't waited for.
+async fn written(sync: &dyn CrmSync, connection: &Connection, filed: Millis) -> Result<()> {
     let mut told = i64::MAX;
     loop {
-        let queues = assembly.store.queues(WORKSPACE, crate::adapters::now()).await?;
-        let left = queues.jobs.iter().find(|(kind, _)| kind == JobKind::Crm.as_str()).map_or(0, |(_, n)| *n);
+        let left = sync.writes_left(WORKSPACE, &connection.id, filed).await?;
         if left == 0 {
             return Ok(());
         }
         if left + 1_000 <= told {
             told = left;
-            eprintln!("{name}: {left} still to be written");
+            eprintln!("{}: {left} still to be written", connection.id);
         }
         tokio::time::sleep(Duration::from_millis(250)).await;
     }

@@ -87,6 +87,11 @@ pub(super) async fn page(
     Ok(if done && people.is_empty() { Pushed::Nothing } else { Pushed::Filed(people.len()) })
 }
 
+/// Lanes of a connection begin with its name and a stroke; what follows the stroke in the order of characters is 0.
+fn lanes_of(connection: &ConnectionId) -> (String, String) {
+    (format!("{connection}/"), format!("{connection}0"))
+}
+
 /// Jobs of the connection that wait, counted no further than `most`.
 async fn waiting(
     c: &mut Conn,
@@ -94,13 +99,30 @@ async fn waiting(
     connection: &ConnectionId,
     most: i64,
 ) -> Result<i64, StoreError> {
-    // Lanes of a connection begin with its name and a stroke; what follows the stroke in the order of characters is 0.
-    let (from, to) = (format!("{connection}/"), format!("{connection}0"));
+    let (from, to) = lanes_of(connection);
     let row: Option<(i64,)> = c
         .first(
             "SELECT CAST(COUNT(*) AS BIGINT) FROM (SELECT 1 AS one FROM job WHERE workspace_id = $1 AND kind = $2 \
              AND lane_key >= $3 AND lane_key < $4 LIMIT $5) AS counted",
             vals![workspace.0, JobKind::Crm.as_str(), from, to, most],
+        )
+        .await?;
+    Ok(row.map_or(0, |(n,)| n))
+}
+
+/// Jobs of the connection that were filed until then.
+pub(super) async fn left(
+    c: &mut Conn,
+    workspace: WorkspaceId,
+    connection: &ConnectionId,
+    until: Millis,
+) -> Result<i64, StoreError> {
+    let (from, to) = lanes_of(connection);
+    let row: Option<(i64,)> = c
+        .first(
+            "SELECT CAST(COUNT(*) AS BIGINT) FROM job WHERE workspace_id = $1 AND kind = $2 AND lane_key >= $3 \
+             AND lane_key < $4 AND created_at <= $5",
+            vals![workspace.0, JobKind::Crm.as_str(), from, to, until],
         )
         .await?;
     Ok(row.map_or(0, |(n,)| n))

@@ -383,6 +383,10 @@ both_engines!(everybody_without_a_record_is_filed_once_page_by_page, |db| async 
     assert_eq!(world.store.sync_state(W, &crm()).await.unwrap().pushing, Some(run));
     assert_eq!(filed(next(1, 100)).await, Pushed::Filed(1), "only who has no record");
     assert_eq!(filed(next(1, 1)).await, Pushed::Waits, "enough is waiting");
+    for (until, left) in [(T0 - 1, 0), (T0, 1)] {
+        assert_eq!(world.store.writes_left(W, &crm(), until).await.unwrap(), left, "filed until {until}");
+    }
+    assert_eq!(world.store.writes_left(W, &"another".into(), T0).await.unwrap(), 0);
     assert_eq!(filed(next(1, 100)).await, Pushed::Nothing, "that was all");
     let run = world.store.sync_runs(W, None, 1).await.unwrap().remove(0);
     assert_eq!((run.kind.as_str(), run.seen, run.told, run.finished_at), ("push", 1, 1, Some(T0)));
