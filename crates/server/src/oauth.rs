@@ -80,8 +80,8 @@ fn told(connection: &Connection, done: &Result<Granted, AccessError>) {
     }
 }
 
-/// Words of the page: title and text, for success, refusal, a wrong or old state, and the rest.
-const WORDS: [(&str, [[&str; 2]; 4]); 3] = [
+/// Words of the page: title and text, for success, refusal, a wrong or old state, and the rest; and what stands before missing scopes.
+const WORDS: [(&str, [[&str; 2]; 4], &str); 3] = [
     (
         "en",
         [
@@ -93,6 +93,7 @@ const WORDS: [(&str, [[&str; 2]; 4]); 3] = [
             ],
             ["It did not work", "The CRM or the database did not take it. Nothing was changed. Begin again."],
         ],
+        "These rights were not granted. Give them to the app at the CRM, then authorise again:",
     ),
     (
         "pt-BR",
@@ -105,6 +106,7 @@ const WORDS: [(&str, [[&str; 2]; 4]); 3] = [
             ],
             ["Não funcionou", "O CRM ou o banco de dados não aceitou. Nada mudou. Comece de novo."],
         ],
+        "Estas permissões não foram concedidas. Dê-as ao aplicativo no CRM e autorize de novo:",
     ),
     (
         "zh-TW",
@@ -114,6 +116,7 @@ const WORDS: [(&str, [[&str; 2]; 4]); 3] = [
             ["請重新開始", "此授權在十分鐘之前開始、在其他地方開始，或已使用過。請重新開始。"],
             ["未能完成", "CRM 或資料庫未接受。沒有任何變更。請重新開始。"],
         ],
+        "下列權限未授予。請在 CRM 中授予此應用程式，然後重新授權：",
     ),
 ];
 
@@ -127,6 +130,12 @@ fn language(headers: &HeaderMap) -> usize {
     known.next().unwrap_or(0)
 }
 
+/// Reads well at any width, light and dark.
+const STYLE: &str = "body{font:1.05rem/1.5 system-ui,sans-serif;margin:0;min-height:100vh;display:grid;place-items:center}\
+                     main{max-width:32rem;padding:2rem}h1{font-size:1.6rem;margin:0 0 .5rem}code{font-size:.95rem}";
+/// Nothing is loaded and nothing runs; only the style above, by its hash, counts.
+const POLICY: &str = "default-src 'none'; style-src 'sha256-Hz8LaohISuDg2rQaHRWTkyFZ7Du97wUCZg5Z/sOQtCk='; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+
 fn page(headers: &HeaderMap, done: &Result<Granted, AccessError>) -> Response {
     let (status, which) = match done {
         Ok(_) => (StatusCode::OK, 0),
@@ -135,22 +144,20 @@ fn page(headers: &HeaderMap, done: &Result<Granted, AccessError>) -> Response {
         Err(AccessError::Call(_)) => (StatusCode::BAD_GATEWAY, 3),
         Err(AccessError::Store(_)) => (StatusCode::SERVICE_UNAVAILABLE, 3),
     };
-    let (tag, texts) = WORDS.get(language(headers)).copied().unwrap_or_default();
+    let (tag, texts, lacking) = WORDS.get(language(headers)).copied().unwrap_or_default();
     let [title, text] = texts.get(which).copied().unwrap_or_default();
-    let scopes = done.as_ref().map(|granted| granted.missing_scopes.join(" ")).unwrap_or_default();
     // Words of ours out of the scopes that were asked for: nothing of the request is on the page.
-    let missing = if scopes.is_empty() { String::new() } else { format!("<p><code>- {scopes}</code></p>") };
+    let scopes = done.as_ref().map(|granted| granted.missing_scopes.as_slice()).unwrap_or_default();
+    let scopes: String = scopes.iter().map(|scope| format!("<li><code>{scope}</code></li>")).collect();
+    let missing = if scopes.is_empty() { String::new() } else { format!("<p>{lacking}</p><ul>{scopes}</ul>") };
     let html = format!(
         "<!doctype html><html lang=\"{tag}\"><head><meta charset=\"utf-8\"><meta name=\"color-scheme\" content=\"light dark\">\
-         <meta name=\"viewport\" content=\"width=device-width\"><title>Ponte: {title}</title></head>\
+         <meta name=\"viewport\" content=\"width=device-width\"><title>Ponte: {title}</title><style>{STYLE}</style></head>\
          <body><main><h1>{title}</h1><p>{text}</p>{missing}</main></body></html>"
     );
     let mut response = (status, Html(html)).into_response();
     for (name, value) in [
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-        ),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -208,6 +215,9 @@ async fn local(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use sha2::{Digest, Sha256};
 
     #[test]
     fn the_page_is_in_the_browsers_language_and_english_for_others() {
@@ -218,8 +228,24 @@ mod tests {
             ("", "Connected"),
         ] {
             let headers = HeaderMap::from_iter([(header::ACCEPT_LANGUAGE, HeaderValue::from_str(wanted).unwrap())]);
-            let (_, words) = WORDS[language(&headers)];
+            let (_, words, _) = WORDS[language(&headers)];
             assert_eq!(words[0][0], expected, "{wanted}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_was_not_granted_is_said_and_the_style_is_the_one_that_is_let_in() {
+        let done = Ok(Granted { missing_scopes: vec!["crm.objects.contacts.write".to_owned()] });
+        let response = page(&HeaderMap::new(), &done);
+        let policy = response.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned();
+        let body = axum::body::to_bytes(response.into_body(), 1 << 16).await.unwrap();
+        let html = std::str::from_utf8(&body).unwrap();
+        assert!(
+            html.contains("were not granted") && html.contains("<code>crm.objects.contacts.write</code>"),
+            "{html}"
+        );
+        let style = html.split("<style>").nth(1).unwrap().split("</style>").next().unwrap();
+        let hash = STANDARD.encode(Sha256::digest(style.as_bytes()));
+        assert!(policy.contains(&format!("style-src 'sha256-{hash}'")), "{policy} does not let in {hash}");
     }
 }

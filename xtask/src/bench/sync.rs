@@ -9,7 +9,7 @@ mod chaos;
 mod site;
 
 use super::{Options, PipelineOptions, pipeline};
-use crate::rig::process::{free_address, memory_mb};
+use crate::rig::process::{cpu_seconds, free_address, memory_mb};
 use crate::rig::webhook::PATH;
 use crate::rig::{self, Machine, Place, now_ms};
 use account::{Account, Crm, Terms, phone};
@@ -160,23 +160,26 @@ async fn into(options: &SyncOptions, place: &mut Place) -> Result<Value> {
     }
     std::fs::write(&list, text)?;
     let before = account.calls().await?;
+    let pids = [site.ponte.pid(), account.simulators.pid()];
     let begun = Instant::now();
     let done = site.ponte.command(&["contacts", "import", &list.display().to_string()]).await?;
     if !done.status.success() {
         bail!("contacts import: {}", String::from_utf8_lossy(&done.stderr));
     }
     let imported = begun.elapsed().as_secs_f64();
-    let begun = Instant::now();
+    let (begun, used) = (Instant::now(), pids.map(cpu_seconds));
     let done = site.ponte.command(&["crm", "sync", "crm", "--push", "--wait"]).await?;
     if !done.status.success() {
         bail!("crm sync --push: {}", String::from_utf8_lossy(&done.stderr));
     }
     let seconds = begun.elapsed().as_secs_f64();
+    let [ours, theirs] = pids.map(cpu_seconds);
     let after = account.calls().await?;
     let there = account.records().await?.len();
     let shown = |n: f64| (n * 100.0).round() / 100.0;
     Ok(json!({ "contacts": contacts, "there": there, "import_s": shown(imported), "seconds": shown(seconds),
-        "records_per_s": (contacts as f64 / seconds).round(), "calls": after.0 - before.0, "refused": after.1 - before.1 }))
+        "records_per_s": (contacts as f64 / seconds).round(), "records_per_s_wanted": 5_000,
+        "cpu_s": { "ponte": shown(ours - used[0]), "simulators": shown(theirs - used[1]) }, "calls": after.0 - before.0, "refused": after.1 - before.1 }))
 }
 
 /// The share of a low limit that reading everything uses, while it reads.

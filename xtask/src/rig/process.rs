@@ -72,6 +72,14 @@ impl Simulators {
     }
 }
 
+impl Simulators {
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
 impl Drop for Simulators {
     fn drop(&mut self) {
         let _ = self.child.kill();
